@@ -1,0 +1,34 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .tools/bin/uv
+# Generated code must load on the oldest protobuf runtime we support, so the generator is old on purpose, and isolated.
+PROTOC := $(UV) tool run --from grpcio-tools==1.76.0 --with 'setuptools<80' python -m grpc_tools.protoc
+MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard protos/pyproject.toml protos/*/pyproject.toml services/*/pyproject.toml \
+  services/providers/*/pyproject.toml router/pyproject.toml clients/*/pyproject.toml deploy/*/pyproject.toml tests/*/pyproject.toml))
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+install: .venv/.installed ## Make .venv with every program and tool, from requirements.lock
+
+.venv/.installed: requirements.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml)
+	@echo "installing the locked environment into .venv (once)"
+	@test -x $(UV) || { $(PYTHON) -m venv .tools && .tools/bin/pip install -q uv==0.13.9; }
+	@test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) .venv
+	@$(UV) pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip install -q --python $(BIN)/python --no-deps $(MEMBERS:%=-e ./%)
+	@touch $@
+
+.PHONY: help install protos lock check test demo up bench
+lock: install ## Resolve dependencies anew into requirements.lock (hashes, no index names)
+	$(UV) lock --upgrade
+	$(UV) export -q --frozen --all-packages --all-extras --no-emit-workspace --no-header --no-annotate > requirements.lock
+
+protos: install ## Regenerate protos/gen from protos/**/*.proto
+	rm -rf protos/gen/python && mkdir -p protos/gen/python
+	cd protos && ../$(PROTOC) -I. --python_out=gen/python --pyi_out=gen/python --grpc_python_out=gen/python $$(find antiphon -name '*.proto' | sort)
+	find protos/gen/python/antiphon -type d -exec touch {}/__init__.py \; && touch protos/gen/python/antiphon/py.typed
+
+check: install ## Style, types, contract lint, frozen contract, drift of generated code
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,0 +1,54 @@
+from antiphon.router.v1 import health_pb2 as _health_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Backend(_message.Message):
+    __slots__ = ("id", "address", "provider", "state_domain", "summary", "targets", "models", "max_in_flight")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    STATE_DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    MAX_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    address: str
+    provider: str
+    state_domain: str
+    summary: _health_pb2.Target
+    targets: _containers.RepeatedCompositeFieldContainer[_health_pb2.Target]
+    models: _containers.RepeatedCompositeFieldContainer[BackendModel]
+    max_in_flight: int
+    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., provider: _Optional[str] = ..., state_domain: _Optional[str] = ..., summary: _Optional[_Union[_health_pb2.Target, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[_health_pb2.Target, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[BackendModel, _Mapping]]] = ..., max_in_flight: _Optional[int] = ...) -> None: ...
+
+class BackendModel(_message.Message):
+    __slots__ = ("model", "native_id", "pool")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    NATIVE_ID_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    native_id: str
+    pool: str
+    def __init__(self, model: _Optional[str] = ..., native_id: _Optional[str] = ..., pool: _Optional[str] = ...) -> None: ...
+
+class ListBackendsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListBackendsResponse(_message.Message):
+    __slots__ = ("backends", "next_page_token")
+    BACKENDS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    backends: _containers.RepeatedCompositeFieldContainer[Backend]
+    next_page_token: str
+    def __init__(self, backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
