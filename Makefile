@@ -8,7 +8,7 @@ MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard protos/pyproject.toml protos
   services/providers/*/pyproject.toml router/pyproject.toml clients/*/pyproject.toml deploy/*/pyproject.toml tests/*/pyproject.toml))
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: .venv/.installed ## Make .venv with every program and tool, from requirements.lock
 
@@ -20,15 +20,39 @@ install: .venv/.installed ## Make .venv with every program and tool, from requir
 	@$(UV) pip install -q --python $(BIN)/python --no-deps $(MEMBERS:%=-e ./%)
 	@touch $@
 
-.PHONY: help install protos lock check test demo up bench
+.PHONY: help install protos lock check test demo up bench bench-peers clean
+demo: install ## Run the suite with a real model: stream an answer, kill a replica, stream another
+	@$(BIN)/python -m antiphon_embedded demo
+
+up: install ## Run the whole suite in the foreground; Ctrl-C drains it
+	@$(BIN)/python -m antiphon_embedded up
+
+test: check ## Run every test; no network, no key
+	$(BIN)/pytest --cov --cov-report=
+	$(BIN)/coverage report --fail-under=90
+	$(BIN)/coverage report --fail-under=100 --include='*/antiphon_contract/*,*/antiphon_router/core/*,*/codec/*,*/codec.py,*/sse.py'
+
+check: install ## Style, types, drift of the generated code
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/mypy $(foreach member,$(filter-out protos,$(MEMBERS)),-p $(notdir $(wildcard $(member)/src/antiphon_*)))
+
+protos: install ## Regenerate protos/gen from protos/**/*.proto
+	@rm -rf protos/gen/python && mkdir -p protos/gen/python
+	cd protos && ../$(PROTOC) -I. --python_out=gen/python --pyi_out=gen/python --grpc_python_out=gen/python $$(find antiphon -name '*.proto' | sort)
+	@find protos/gen/python/antiphon -type d -exec touch {}/__init__.py \; && touch protos/gen/python/antiphon/py.typed
+
+drift: protos ## Fail if the committed generated code is not what the protos give
+	git diff --exit-code protos/gen
+
+bench: install ## Cost ratios measured in one run, into docs/results/bench.json
+	$(BIN)/python -m antiphon_bench
+
+bench-peers: install ## The same work through other gateways, into docs/results/peers.json
+	$(BIN)/python -m antiphon_bench peers
+
 lock: install ## Resolve dependencies anew into requirements.lock (hashes, no index names)
 	$(UV) lock --upgrade
 	$(UV) export -q --frozen --all-packages --all-extras --no-emit-workspace --no-header --no-annotate > requirements.lock
 
-protos: install ## Regenerate protos/gen from protos/**/*.proto
-	rm -rf protos/gen/python && mkdir -p protos/gen/python
-	cd protos && ../$(PROTOC) -I. --python_out=gen/python --pyi_out=gen/python --grpc_python_out=gen/python $$(find antiphon -name '*.proto' | sort)
-	find protos/gen/python/antiphon -type d -exec touch {}/__init__.py \; && touch protos/gen/python/antiphon/py.typed
-
-check: install ## Style, types, contract lint, frozen contract, drift of generated code
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+clean: ## Remove what make and the programs wrote
+	rm -rf .venv .tools .cache .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,7 +9,7 @@ Forbids itself: texts of exceptions, URLs, secrets. A message is written for the
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -20,7 +20,9 @@ from antiphon_contract import metadata
 
 DOMAIN: Final = "antiphon.llm"
 MAX_DELAY_S: Final = 3600.0
-MAX_MESSAGE_CHARS: Final = 2048
+MAX_MESSAGE_BYTES: Final = 2048
+# grpc-message is percent-encoded, three bytes for one.
+_MAX_STATUS_MESSAGE_BYTES: Final = 512
 _PREFIX: Final = "ERROR_REASON_"
 
 Reason = error_pb2.ErrorReason
@@ -106,7 +108,7 @@ def call_error(
     error = error_pb2.CallError(
         code=rule.code.value[0],
         reason=reason,
-        message=message[:MAX_MESSAGE_CHARS],
+        message=cut(message, MAX_MESSAGE_BYTES),
         retry_same_backend=rule.same_backend,
         retry_other_backend=rule.other_backend,
         param=param,
@@ -131,7 +133,7 @@ def failure(
 
 
 @dataclass(frozen=True, slots=True)
-class RpcStatus(grpc.Status):  # type: ignore[misc]  # grpc.Status is an untyped marker class
+class RpcStatus(grpc.Status):
     """What `abort_with_status` takes."""
 
     code: grpc.StatusCode
@@ -145,24 +147,44 @@ def to_status(error: error_pb2.CallError, *extra: tuple[str, str | bytes]) -> Rp
     `abort_with_status` replaces trailers set before, so everything the call is to carry must be in here.
     """
     code = CODE_BY_NUMBER[error.code]
-    trailers = ((metadata.STATUS_DETAILS, _details(error)), (metadata.PUSHBACK, "-1"), *extra)
-    return RpcStatus(code, error.message, trailers)
+    trailers: tuple[tuple[str, str | bytes], ...] = (
+        (metadata.STATUS_DETAILS, _details(error)),
+        (metadata.PUSHBACK, "-1"),
+        *extra,
+    )
+    return RpcStatus(code, cut(error.message, _MAX_STATUS_MESSAGE_BYTES), trailers)
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """`text`, at most `max_bytes` of UTF-8 long, never ending in half a code point."""
+    encoded = text.encode("utf-8", "replace")
+    return text if len(encoded) <= max_bytes else encoded[:max_bytes].decode("utf-8", "ignore")
 
 
 def _details(error: error_pb2.CallError) -> bytes:
     trimmed = error_pb2.CallError()
     trimmed.CopyFrom(error)
     trimmed.native_body = error.native_body[:1024]
-    packed = _pack(trimmed)
-    if len(packed) > metadata.MAX_STATUS_DETAILS_BYTES:
-        trimmed.native_body = b""
-        trimmed.message = trimmed.message[:512]
+    for trim in (_without_body, _with_short_texts):
         packed = _pack(trimmed)
-    return packed
+        if len(packed) <= metadata.MAX_STATUS_DETAILS_BYTES:
+            return packed
+        trim(trimmed)
+    return _pack(trimmed)
+
+
+def _without_body(error: error_pb2.CallError) -> None:
+    error.native_body = b""
+
+
+def _with_short_texts(error: error_pb2.CallError) -> None:
+    for name in ("message", "native_type", "native_code", "param", "model", "provider_request_id"):
+        setattr(error, name, cut(getattr(error, name), 256))
+    del error.rate_limits[4:]
 
 
 def _pack(error: error_pb2.CallError) -> bytes:
-    status = status_pb2.Status(code=error.code, message=error.message[:256])
+    status = status_pb2.Status(code=error.code, message=cut(error.message, 256))
     status.details.add().Pack(error)
     info = error_details_pb2.ErrorInfo(reason=reason_name(error.reason), domain=DOMAIN)
     for key, value in (("provider", error.provider), ("backend", error.backend), ("http_status", error.http_status)):
@@ -225,16 +247,21 @@ def _clear_native_json(end: response_pb2.ResponseEnd) -> None:
     end.native_json = ""
     if end.HasField("usage"):
         end.usage.native_json = ""
-    for warning in end.warnings:
+    for warning in _warnings(end):
         warning.native_json = ""
 
 
 def _clear_messages(end: response_pb2.ResponseEnd) -> None:
     if end.HasField("error"):
-        end.error.message = end.error.message[:256]
-    for warning in end.warnings:
-        warning.message = warning.message[:80]
+        _with_short_texts(end.error)
+    for warning in _warnings(end):
+        warning.message = cut(warning.message, 80)
 
 
 def _clear_warnings(end: response_pb2.ResponseEnd) -> None:
     del end.warnings[8:]
+
+
+def _warnings(end: response_pb2.ResponseEnd) -> Iterable[response_pb2.Warning]:
+    # In the generated stub the name Warning resolves to the builtin, because it is used before it is defined.
+    return cast("Iterable[response_pb2.Warning]", end.warnings)
