@@ -20,7 +20,7 @@ install: .venv/.installed ## Make .venv with every program and tool, from requir
 	@$(UV) pip install -q --python $(BIN)/python --no-deps $(MEMBERS:%=-e ./%)
 	@touch $@
 
-.PHONY: help install protos lock check test demo up bench bench-peers clean
+.PHONY: help install protos lock check test demo up bench bench-peers languages clean
 demo: install ## Run the suite with a real model: stream an answer, kill a replica, stream another
 	@$(BIN)/python -m antiphon_embedded demo
 
@@ -43,6 +43,9 @@ protos: install ## Regenerate protos/gen from protos/**/*.proto
 
 drift: protos ## Fail if the committed generated code is not what the protos give
 	git diff --exit-code protos/gen
+
+languages: install ## Generate and compile the contract for Go, TypeScript, Java and Rust
+	@tests/languages/compile
 
 bench: install ## Cost ratios measured in one run, into docs/results/bench.json
 	$(BIN)/python -m antiphon_bench
