@@ -8,7 +8,6 @@ Forbids itself: texts of exceptions, URLs, secrets. A message is written for the
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final, cast
 
 import grpc
@@ -121,7 +120,8 @@ def call_error(
         native_body=native_body,
     )
     if retry_delay_s is not None:
-        error.retry_delay.FromTimedelta(timedelta(seconds=min(max(retry_delay_s, 0.0), MAX_DELAY_S)))
+        delay_ns = int(min(max(retry_delay_s, 0.0), MAX_DELAY_S) * 1e9)
+        error.retry_delay.FromNanoseconds(delay_ns)
     return error
 
 
