@@ -1,0 +1,207 @@
+"""Owns what is remembered of one call: it watches the events go by and writes the terminal record, ResponseEnd.
+
+Forbids itself: keeping answers. Of text it counts bytes, for the estimate where a provider reports no usage.
+"""
+
+import time
+from typing import Final
+
+from google.protobuf import duration_pb2
+
+from antiphon.llm.v1 import error_pb2, response_pb2, usage_pb2
+from antiphon_contract.errors import Reason
+from antiphon_kit.provider import Batch, Turn
+from antiphon_kit.usage_estimate import estimate, utf8_length
+
+_Usage = usage_pb2.Usage
+_End = response_pb2.ResponseEnd
+_Finish = response_pb2.FinishReason
+
+_DELTAS: Final = frozenset({"text_delta", "reasoning_delta", "tool_input_delta"})
+_NOT_AN_ADAPTERS: Final = frozenset({"end", "attempt", "keepalive", "restart"})
+_NOT_WHOLE: Final = frozenset(
+    {
+        _Finish.FINISH_REASON_MAX_OUTPUT_TOKENS,
+        _Finish.FINISH_REASON_CONTEXT_WINDOW,
+        _Finish.FINISH_REASON_CONTENT_FILTER,
+        _Finish.FINISH_REASON_PAUSE,
+        _Finish.FINISH_REASON_CANCELLED,
+        _Finish.FINISH_REASON_ERROR,
+        _Finish.FINISH_REASON_OVERLOADED,
+    }
+)
+_BY_THE_CALLER: Final = frozenset({Reason.ERROR_REASON_CANCELLED, Reason.ERROR_REASON_DEADLINE_EXCEEDED})
+# After these a provider may have worked, and will bill, although no content came.
+_MAY_HAVE_COST: Final = _BY_THE_CALLER | {
+    Reason.ERROR_REASON_UPSTREAM_TIMEOUT,
+    Reason.ERROR_REASON_UPSTREAM_PROTOCOL,
+    Reason.ERROR_REASON_PROVIDER_ERROR,
+    Reason.ERROR_REASON_STREAM_INTERRUPTED,
+    Reason.ERROR_REASON_GATEWAY_DRAINING,
+    Reason.ERROR_REASON_GATEWAY_INTERNAL,
+}
+
+
+class AdapterFault(Exception):
+    """An adapter broke the rules of its port."""
+
+
+class Recorder:
+    """Of one call from its first upstream event to its record."""
+
+    def __init__(self, turn: Turn, provider: str, response_id: str) -> None:
+        self._turn = turn
+        self._provider = provider
+        self._response_id = response_id
+        self._started = time.monotonic()
+        self._start: response_pb2.ResponseStart | None = None
+        self._usage: _Usage | None = None
+        self._open: set[int] = set()
+        self._finish: dict[int, _Finish] = {}
+        self._warnings: list[response_pb2.Warning] = []
+        self._produced_bytes = 0
+        self._content_at: float | None = None
+        self.events = 0
+        self.progressed = False
+        """Whether the last batch brought content or more usage."""
+
+    @property
+    def content_seen(self) -> bool:
+        """The provider has begun to answer; a failure from here on is an interruption."""
+        return self._content_at is not None
+
+    @property
+    def complete(self) -> bool:
+        """Every candidate has ended, and there was one."""
+        return bool(self._finish) and not self._open
+
+    @property
+    def time_to_first_content_s(self) -> float | None:
+        """From sending the upstream request, where the adapter marks that, else from the begin of the call."""
+        if self._content_at is None:
+            return None
+        return self._content_at - (self._turn.milestones.sent or self._started)
+
+    def observe(self, batch: Batch) -> int:
+        """Take note of one batch and complete its `start`; returns its size in bytes. Raises AdapterFault."""
+        size = 0
+        self.progressed = False
+        if not self.events and batch and not batch[0].HasField("start"):
+            raise AdapterFault("the first event is not `start`")
+        for event in batch:
+            size += event.ByteSize()
+            kind = event.WhichOneof("kind")
+            if kind in _DELTAS:
+                if text := getattr(event, kind):
+                    self.progressed = True
+                    self._produced_bytes += utf8_length(text)
+            else:
+                self._rare(kind, event)
+        self.events += len(batch)
+        if self.progressed and self._content_at is None and self._open:
+            self._content_at = time.monotonic()
+        return size
+
+    def _rare(self, kind: str | None, event: response_pb2.StreamEvent) -> None:
+        if kind == "part_start":
+            self._content()
+            self._open.add(event.candidate_index)
+            self._produced_bytes += _whole_text_bytes(event.part_start)
+        elif kind in ("part_update", "part_end"):
+            self.progressed = True
+        elif kind == "candidate_end":
+            self._content()
+            self._open.discard(event.candidate_index)
+            self._finish[event.candidate_index] = event.candidate_end.reason
+        elif kind == "usage":
+            self.progressed = self.progressed or _grown(self._usage, event.usage)
+            self._usage = event.usage
+        elif kind == "warning":
+            self._warnings.append(event.warning)  # type: ignore[arg-type]  # the stub takes Python's Warning
+        elif kind == "start":
+            self._complete(event.start)
+        elif kind == "native_event":
+            self._content_at = self._content_at or time.monotonic()
+        elif kind in _NOT_AN_ADAPTERS:
+            raise AdapterFault(f"`{kind}` is not an adapter's event")
+
+    def _content(self) -> None:
+        self.progressed = True
+        if self._content_at is None:
+            self._content_at = time.monotonic()
+
+    def _complete(self, start: response_pb2.ResponseStart) -> None:
+        if self._start is not None:
+            raise AdapterFault("`start` came twice")
+        self._start = start
+        start.response_id = self._response_id
+        if not start.provider:
+            start.provider = self._provider
+        if not start.model:
+            start.model = self._turn.model
+        if not start.state_domain:
+            start.state_domain = self._turn.state_domain
+        if not start.HasField("create_time"):
+            start.create_time.seconds, start.create_time.nanos = divmod(time.time_ns(), 1_000_000_000)
+
+    def end(self, error: error_pb2.CallError | None, *, event_count: int, total_s: float) -> _End:
+        """The terminal record. `event_count`: sequence of the `end` event, 0 where none is sent."""
+        start = self._start
+        end = _End(response_id=self._response_id, event_count=event_count, outcome=self._outcome(error))
+        end.provider = self._provider if start is None else start.provider
+        end.model = self._turn.model if start is None else start.model
+        if start is not None and start.service_tier:
+            end.service_tier = start.service_tier
+        if error is not None:
+            end.error.CopyFrom(error)
+        end.finish_reasons.extend(self._finish[candidate] for candidate in sorted(self._finish))
+        if self._warnings:
+            end.warnings.extend(self._warnings)  # type: ignore[arg-type]  # the stub takes Python's Warning
+        self._fill_usage(end, error)
+        self._fill_timing(end.timing, total_s)
+        return end
+
+    def _outcome(self, error: error_pb2.CallError | None) -> _End.Outcome:
+        if error is not None:
+            return _End.OUTCOME_CANCELLED if error.reason in _BY_THE_CALLER else _End.OUTCOME_FAILED
+        if not _NOT_WHOLE.isdisjoint(self._finish.values()):
+            return _End.OUTCOME_INCOMPLETE
+        return _End.OUTCOME_COMPLETED
+
+    def _fill_usage(self, end: _End, error: error_pb2.CallError | None) -> None:
+        if self._usage is not None:
+            end.usage.CopyFrom(self._usage)
+            if end.usage.source != _Usage.SOURCE_GATEWAY_ESTIMATE:
+                end.usage.source = _Usage.SOURCE_PROVIDER if error is None else _Usage.SOURCE_PROVIDER_PARTIAL
+            return
+        refused = error is not None and (error.reason not in _MAY_HAVE_COST or error.http_status >= 400)
+        if self.content_seen or not refused:
+            end.usage.CopyFrom(estimate(self._turn.request.prompt, self._produced_bytes))
+
+    def _fill_timing(self, timing: usage_pb2.Timing, total_s: float) -> None:
+        milestones = self._turn.milestones
+        set_duration(timing.total_duration, total_s)
+        if milestones.connected is not None:
+            set_duration(timing.connect_duration, milestones.connected - (milestones.sent or self._started))
+        if milestones.first_byte is not None:
+            set_duration(timing.time_to_first_byte, milestones.first_byte - (milestones.sent or self._started))
+        if (first_content_s := self.time_to_first_content_s) is not None:
+            set_duration(timing.time_to_first_content, first_content_s)
+
+
+def _grown(before: _Usage | None, now: _Usage) -> bool:
+    if before is None:
+        return True
+    return now.output_tokens > before.output_tokens or now.input_tokens > before.input_tokens
+
+
+def _whole_text_bytes(start: response_pb2.PartStart) -> int:
+    kind = start.part.WhichOneof("kind")
+    if kind in ("text", "reasoning", "refusal"):
+        return utf8_length(getattr(start.part, kind).text)
+    return utf8_length(start.part.tool_call.input) if kind == "tool_call" else 0
+
+
+def set_duration(duration: duration_pb2.Duration, seconds: float) -> None:
+    """Fill `duration` without the detour over timedelta; negative readings become 0."""
+    duration.seconds, duration.nanos = divmod(max(int(seconds * 1e9), 0), 1_000_000_000)

@@ -1,0 +1,484 @@
+"""Egress against scripted sockets on loopback: what the vendor sees, and what its misdeeds are called."""
+
+import asyncio
+import gzip
+import os
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import uvloop
+import yarl
+
+from antiphon_contract.errors import CallFailure, Reason
+from antiphon_kit.egress import Egress
+from antiphon_kit.provider import Milestones
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+OK = b"HTTP/1.1 200 OK\r\n"
+
+# A certificate for localhost and 127.0.0.1 that nobody trusts, and the key to it; made for this test alone.
+KEY = """MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg1Lh7v57+QsJjwytf
+kTNN2Mq0MSKx6c2uey9+ea2++8ChRANCAASUR0cJT9ne0clTlAh6vLJJrD7EEhOV
+BLzUgiq0KLrP5AV8fty6nwfzomurnrzxa35FzU6kYsLAO7NvZ8Yr7yfK"""
+CERTIFICATE = """MIIBmjCCAUGgAwIBAgIUdsZAxDN2vmepleyQhMgc4S6lx/owCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNTIyMzAwM1oYDzIxMjYxMTAx
+MjIzMDAzWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASUR0cJT9ne0clTlAh6vLJJrD7EEhOVBLzUgiq0KLrP5AV8fty6nwfz
+omurnrzxa35FzU6kYsLAO7NvZ8Yr7yfKo28wbTAdBgNVHQ4EFgQUvc/6qe9B19B8
+0xZYnP08xNSkyhUwHwYDVR0jBBgwFoAUvc/6qe9B19B80xZYnP08xNSkyhUwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDRwAwRAIgSSxbi6rkT9YUx/a9Mq1nrAa5mz8iPTld/C60MPDzi4cCICfO
+SEWHsoYxSXlR/dJzRzgp9vFTA1smM8NVOOGQKLHt"""
+
+
+class Vendor:
+    """A server that answers each connection by `handler`, and remembers how many there were."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.connections = 0
+        self.url = ""
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            await self.handler(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[Vendor]:
+    vendor = Vendor(handler)
+    server = await asyncio.start_server(vendor, "127.0.0.1", 0, ssl=tls)
+    port = server.sockets[0].getsockname()[1]
+    vendor.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/v1/chat"
+    async with server, asyncio.timeout(20):
+        yield vendor
+
+
+@pytest.fixture
+async def egress() -> AsyncIterator[Egress]:
+    async with Egress(connect_timeout_s=2.0) as opened:
+        yield opened
+
+
+async def request(reader: asyncio.StreamReader) -> tuple[str, bytes]:
+    """Head and body of the next request."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    length = next((int(line[15:]) for line in head.split("\r\n") if line.lower().startswith("content-length:")), 0)
+    return head, await reader.readexactly(length)
+
+
+def whole(body: bytes, *headers: str) -> bytes:
+    lines = "".join(f"{header}\r\n" for header in headers)
+    return OK + f"{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def chunk(body: bytes) -> bytes:
+    return f"{len(body):x}\r\n".encode() + body + b"\r\n"
+
+
+def answering(*answers: bytes) -> Handler:
+    """Give `answers` in turn, one request each, then close."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            await request(reader)
+            writer.write(answer)
+            await writer.drain()
+
+    return handle
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def failure(egress: Egress, url: str) -> CallFailure:
+    async def call() -> None:
+        async with egress.post(url, {}, b"{}") as response:
+            async for _ in response.chunks():
+                pass
+
+    with pytest.raises(CallFailure) as caught:
+        await call()
+    return caught.value
+
+
+async def test_sends_the_request_as_given_and_yields_the_answer(egress: Egress) -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await request(reader))
+        writer.write(whole(b"hello", "X-Request-Id: r1"))
+
+    milestones = Milestones()
+    async with serving(handle) as vendor:
+        headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
+        async with egress.post(vendor.url, headers, b'{"a":1}', milestones) as response:
+            assert response.status == 200
+            assert response.headers["x-request-id"] == "r1"
+            assert await response.read(100) == b"hello"
+    head, body = seen[0]
+    assert head.startswith("POST /v1/chat HTTP/1.1\r\n")
+    assert "Authorization: Bearer k\r\n" in head
+    assert "Content-Type: application/json\r\n" in head
+    assert "cookie" not in head.lower()
+    assert body == b'{"a":1}'
+    assert milestones.sent is not None
+    assert milestones.connected is not None
+    assert milestones.first_byte is not None
+    assert milestones.sent <= milestones.connected <= milestones.first_byte
+
+
+async def test_sends_large_bodies_whole(egress: Egress) -> None:
+    sizes: list[int] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sizes.append(len((await request(reader))[1]))
+        writer.write(whole(b""))
+
+    async with serving(handle) as vendor, egress.post(vendor.url, {}, bytes(3_000_001)) as response:
+        assert response.status == 200
+    assert sizes == [3_000_001]
+
+
+async def test_gets_without_a_body(egress: Egress) -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await request(reader))
+        writer.write(whole(b"[]"))
+
+    async with serving(handle) as vendor, egress.get(vendor.url, {}) as response:
+        assert await response.read(10) == b"[]"
+    assert seen[0][0].startswith("GET /v1/chat")
+
+
+async def test_reuses_the_connection_after_a_complete_body(egress: Egress) -> None:
+    async with serving(answering(whole(b"one"), whole(b"two"))) as vendor:
+        for expected in (b"one", b"two"):
+            async with egress.post(vendor.url, {}, b"{}") as response:
+                assert await response.read(10) == expected
+        assert vendor.connections == 1
+
+
+async def test_yields_what_each_read_brings(egress: Egress) -> None:
+    taken = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"a") + chunk(b"b"))
+        await taken.wait()
+        writer.write(chunk(b"c") + chunk(b""))
+
+    async with serving(handle) as vendor, egress.post(vendor.url, {}, b"{}") as response:
+        chunks = response.chunks()
+        assert await anext(chunks) == b"ab"
+        taken.set()
+        assert [part async for part in chunks] == [b"c"]
+
+
+async def _close_early() -> float:
+    """Seconds from leaving the block in mid-answer to the vendor seeing the connection end."""
+    loop = asyncio.get_running_loop()
+    closed: asyncio.Future[float] = loop.create_future()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"a"))
+        try:
+            assert await reader.read() == b""
+        finally:
+            closed.set_result(loop.time())
+
+    async with Egress(connect_timeout_s=2.0) as egress, serving(handle) as vendor:
+        async with egress.post(vendor.url, {}, b"{}") as response:
+            assert await anext(response.chunks()) == b"a"
+        left = loop.time()
+        return await closed - left
+
+
+async def test_leaving_early_closes_the_socket_at_once() -> None:
+    assert await _close_early() < 0.2
+
+
+def test_leaving_early_closes_the_socket_at_once_on_uvloop() -> None:
+    assert uvloop.run(_close_early()) < 0.2
+
+
+def sockets_to(port: int) -> int:
+    """How many sockets of this process are connected to `port`."""
+    count = 0
+    for fd in range(512):
+        try:
+            with socket.socket(fileno=os.dup(fd)) as duplicate:
+                count += duplicate.family == socket.AF_INET and duplicate.getpeername()[1] == port
+        except OSError:
+            continue
+    return count
+
+
+async def test_cancel_in_mid_request_closes_the_socket_though_the_vendor_does_not_read(egress: Egress) -> None:
+    arrived, done = asyncio.Event(), asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        arrived.set()
+        await done.wait()
+
+    async def call(url: str) -> None:
+        async with egress.post(url, {}, bytes(32 * 1024 * 1024)):
+            pytest.fail("no answer was sent")
+
+    async with serving(handle) as vendor:
+        port = yarl.URL(vendor.url).port
+        assert port is not None
+        task = asyncio.create_task(call(vendor.url))
+        await arrived.wait()
+        await asyncio.sleep(0.3)  # Until every buffer on the way is full.
+        assert sockets_to(port) == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        for _ in range(3):  # The transport closes in the loop's next turn.
+            await asyncio.sleep(0)
+        left = sockets_to(port)
+        done.set()
+        assert left == 0
+
+
+async def test_nobody_reading_stops_the_vendor_and_nothing_is_lost(egress: Egress) -> None:
+    total = 48 * 1024 * 1024
+    written = 0
+    blocked = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        await request(reader)
+        writer.write(OK + f"Content-Length: {total}\r\n\r\n".encode())
+        piece = bytes(256 * 1024)
+        while written < total:
+            writer.write(piece)
+            written += len(piece)
+            try:
+                await asyncio.wait_for(writer.drain(), 0.5)
+            except TimeoutError:
+                blocked.set()
+                await writer.drain()
+
+    async with serving(handle) as vendor, egress.post(vendor.url, {}, b"{}") as response:
+        await blocked.wait()
+        assert written < total / 2
+        size = largest = 0
+        async for part in response.chunks():
+            size += len(part)
+            largest = max(largest, len(part))
+        assert size == total
+        assert largest < 2 * 1024 * 1024
+
+
+async def test_the_connect_limit_is_none_for_the_answer() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        await asyncio.sleep(0.3)
+        writer.write(whole(b"late"))
+
+    async with (
+        serving(handle) as vendor,
+        Egress(connect_timeout_s=0.1) as egress,
+        egress.post(vendor.url, {}, b"{}") as response,
+    ):
+        assert await response.read(10) == b"late"
+
+
+async def test_returns_redirects_as_they_are(egress: Egress) -> None:
+    answer = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    async with serving(answering(answer)) as vendor, egress.post(vendor.url, {}, b"{}") as response:
+        assert response.status == 307
+
+
+async def test_takes_no_proxy_from_the_environment(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with serving(answering(whole(b"direct"))) as vendor, egress.post(vendor.url, {}, b"{}") as response:
+        assert await response.read(10) == b"direct"
+
+
+async def test_keeps_no_cookies(egress: Egress) -> None:
+    heads: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            heads.append((await request(reader))[0])
+            writer.write(whole(b"", "Set-Cookie: a=b"))
+
+    async with serving(handle) as vendor:
+        for _ in range(2):
+            # By name: cookie jars take none from bare addresses anyway.
+            async with egress.post(vendor.url.replace("127.0.0.1", "localhost"), {}, b"{}") as response:
+                assert response.headers["set-cookie"] == "a=b"
+    assert len(heads) == 2
+    assert "cookie" not in heads[1].lower()
+
+
+async def test_decompresses(egress: Egress) -> None:
+    answer = whole(gzip.compress(b"words " * 100), "Content-Encoding: gzip")
+    async with serving(answering(answer)) as vendor, egress.post(vendor.url, {}, b"{}") as response:
+        assert await response.read(1000) == b"words " * 100
+
+
+async def test_a_body_beyond_its_limit_is_refused(egress: Egress) -> None:
+    async with serving(answering(whole(b"x" * 11))) as vendor, egress.post(vendor.url, {}, b"{}") as response:
+        with pytest.raises(CallFailure) as caught:
+            await response.read(10)
+    assert caught.value.error.reason == Reason.ERROR_REASON_UPSTREAM_PROTOCOL
+
+
+async def test_an_error_body_is_cut_at_its_limit_and_survives_a_cut(egress: Egress) -> None:
+    long = b"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\n" + b"y" * 100
+    cut = b"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\n" + b"z" * 7
+    async with serving(answering(long)) as vendor, egress.post(vendor.url, {}, b"{}") as response:
+        assert await response.read_error_body(10) == b"y" * 10
+    async with serving(answering(cut)) as vendor, egress.post(vendor.url, {}, b"{}") as response:
+        assert await response.read_error_body() == b"z" * 7
+
+
+async def _hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await request(reader)
+
+
+async def _reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await request(reader)
+    reset(writer)
+
+
+def _reset_after(answer: bytes) -> Handler:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(answer)
+        # Wait until it has been read: a reset throws away what is still under way.
+        await asyncio.sleep(0.1)
+        reset(writer)
+
+    return handle
+
+
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason", "native_type"),
+    [
+        (_hang_up, Reason.ERROR_REASON_PROVIDER_ERROR, "eof"),
+        (_reset, Reason.ERROR_REASON_PROVIDER_ERROR, "reset"),
+        (answering(OK + b"Content-Length: 9\r\n\r\nhalf"), Reason.ERROR_REASON_PROVIDER_ERROR, "truncated"),
+        (answering(CHUNKED + chunk(b"half")), Reason.ERROR_REASON_PROVIDER_ERROR, "truncated"),
+        (_reset_after(CHUNKED + chunk(b"half")), Reason.ERROR_REASON_PROVIDER_ERROR, "truncated"),
+        (answering(whole(b"no gzip", "Content-Encoding: gzip")), Reason.ERROR_REASON_PROVIDER_ERROR, "truncated"),
+        (answering(CHUNKED + b"zz\r\nno\r\n"), Reason.ERROR_REASON_UPSTREAM_PROTOCOL, "bad_http"),
+        (answering(b"SSH-2.0-OpenSSH_9\r\n\r\n"), Reason.ERROR_REASON_UPSTREAM_PROTOCOL, "bad_http"),
+    ],
+    ids=["eof", "reset", "short", "short_chunked", "reset_in_body", "bad_gzip", "bad_chunk", "no_http"],
+)
+async def test_what_a_vendors_misdeed_is_called(
+    egress: Egress, handler: Handler, reason: Reason, native_type: str
+) -> None:
+    async with serving(handler) as vendor:
+        error = (await failure(egress, vendor.url)).error
+    assert (error.reason, error.native_type) == (reason, native_type)
+    assert error.message.startswith("127.0.0.1:")
+    assert "/v1/chat" not in error.message
+
+
+async def test_refused_is_unreachable(egress: Egress) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        error = (await failure(egress, f"http://127.0.0.1:{free.getsockname()[1]}/?key=k")).error
+    assert (error.reason, error.native_type) == (Reason.ERROR_REASON_UPSTREAM_UNREACHABLE, "refused")
+    assert error.retry_same_backend
+    assert "key" not in error.message
+
+
+async def test_an_unknown_name_is_unreachable(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    error = (await failure(egress, "http://user:secret@nosuch.invalid/")).error
+    assert (error.reason, error.native_type) == (Reason.ERROR_REASON_UPSTREAM_UNREACHABLE, "dns")
+    assert error.message.startswith("nosuch.invalid")
+
+
+@pytest.mark.parametrize("url", ["localhost", "http://[", "", "http://h:99999/"])
+async def test_what_is_no_url_is_unreachable(egress: Egress, url: str) -> None:
+    error = (await failure(egress, url)).error
+    assert error.message.partition(":")[0]
+    assert (error.reason, error.native_type) == (Reason.ERROR_REASON_UPSTREAM_UNREACHABLE, "url")
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(egress: Egress, tmp_path: Path) -> None:
+    pem = tmp_path / "server.pem"
+    pem.write_text(
+        "".join(
+            f"-----BEGIN {name}-----\n{body}\n-----END {name}-----\n"
+            for name, body in (("PRIVATE KEY", KEY), ("CERTIFICATE", CERTIFICATE))
+        )
+    )
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pem)
+    async with serving(answering(whole(b"stolen")), tls) as vendor:
+        error = (await failure(egress, vendor.url)).error
+    assert (error.reason, error.native_type) == (Reason.ERROR_REASON_UPSTREAM_UNREACHABLE, "certificate")
+
+
+async def test_tls_to_a_plain_server_is_unreachable(egress: Egress) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+
+    async with serving(handle) as vendor:
+        error = (await failure(egress, vendor.url.replace("http:", "https:"))).error
+    assert (error.reason, error.native_type) == (Reason.ERROR_REASON_UPSTREAM_UNREACHABLE, "tls")
+
+
+async def test_connecting_has_a_limit_that_includes_tls() -> None:
+    done = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await done.wait()
+
+    async with serving(silent) as vendor, Egress(connect_timeout_s=0.1) as egress:
+        error = (await failure(egress, vendor.url.replace("http:", "https:"))).error
+        done.set()
+    assert (error.reason, error.native_type) == (Reason.ERROR_REASON_UPSTREAM_UNREACHABLE, "connect_timeout")
+
+
+async def test_two_calls_at_once_have_their_own_connection_and_milestones(egress: Egress) -> None:
+    both = asyncio.Barrier(2)
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, body = await request(reader)
+        await both.wait()
+        writer.write(whole(body))
+
+    async def call(url: str, body: bytes) -> tuple[bytes, Milestones]:
+        milestones = Milestones()
+        async with egress.post(url, {}, body, milestones) as response:
+            return await response.read(10), milestones
+
+    async with serving(handle) as vendor:
+        first, second = await asyncio.gather(call(vendor.url, b"1"), call(vendor.url, b"2"))
+        assert vendor.connections == 2
+    assert (first[0], second[0]) == (b"1", b"2")
+    assert first[1].connected is not None
+    assert second[1].connected is not None
