@@ -1,0 +1,1 @@
+"""The antiphon command: ask, chat, providers, models, status."""

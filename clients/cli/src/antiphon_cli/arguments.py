@@ -1,0 +1,131 @@
+"""Owns the command line: commands, options, help. What it refuses is one line and exit code 2."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn, TypeVar
+
+from antiphon_cli import settings
+from antiphon_cli.exit_codes import ExitCode, table
+from antiphon_cli.failure import CommandFailed
+
+_SETTINGS: Final = """\
+settings (environment, or .env in the working directory):
+  ANTIPHON_ADDRESS        the router, host:port (127.0.0.1:50050)
+  ANTIPHON_ADMIN_ADDRESS  its administration (127.0.0.1:50051)
+  DEFAULT_LLM             provider, provider/model or alias when neither option is given
+  MAX_TOKENS              limit of the answer in tokens (0: none)
+  LLM_TIMEOUT             time limit of an answer in seconds (600)
+
+exit codes:
+"""
+_Value = TypeVar("_Value")
+_Number = TypeVar("_Number", int, float)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise CommandFailed(ExitCode.USAGE, message, f"see `{self.prog} --help`")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Raises CommandFailed (2), or SystemExit after printing help."""
+    arguments = parser().parse_args(argv)
+    assert isinstance(arguments, argparse.Namespace)
+    return arguments
+
+
+def parser() -> argparse.ArgumentParser:
+    top = _Parser(
+        prog="antiphon",
+        description="Talk to language models through an Antiphon router.",
+        epilog=_SETTINGS + table(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="store_const", const="version", dest="command", help="same as `version`")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    ask = _command(commands, "ask", "ask once, the answer streams to stdout")
+    ask.add_argument("prompt", nargs="*", metavar="PROMPT", help="the question; `-` or none: read it from stdin")
+    _call_options(ask)
+    ask.add_argument("--no-stream", action="store_true", help="print the answer when it is whole")
+    _json_option(ask)
+
+    chat = _command(commands, "chat", "talk over several turns; /help lists its commands")
+    _call_options(chat)
+
+    for name, summary in (
+        ("providers", "list providers and how they are"),
+        ("models", "list models"),
+        ("status", "list backends and targets: state, reason, since when, next try"),
+    ):
+        listing = _command(commands, name, summary)
+        _json_option(listing)
+        _address_option(listing, "--address", "the router")
+        _address_option(listing, "--admin-address", "the router's administration")
+        if name == "models":
+            listing.add_argument("--provider", metavar="P", default="", help="only those of this provider")
+
+    _json_option(_command(commands, "version", "print the version"))
+    return top
+
+
+def _command(commands: "argparse._SubParsersAction[_Parser]", name: str, summary: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog="`antiphon --help` has the settings and exit codes.",
+        allow_abbrev=False,
+    )
+
+
+def _call_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--provider", metavar="P", default="", help="only this provider; see `antiphon providers`")
+    command.add_argument("--model", metavar="M", default="", help="model id or alias; see `antiphon models`")
+    command.add_argument("--system", metavar="S", default="", help="instructions before the conversation")
+    command.add_argument("--max-tokens", metavar="N", type=_max_tokens, help="limit of the answer in tokens")
+    command.add_argument("--temperature", metavar="T", type=_temperature, help="0 and up; higher is more varied")
+    command.add_argument("--timeout", metavar="S", type=_seconds, help="time limit of an answer in seconds")
+    command.add_argument("--verbose", action="store_true", help="summary on stderr even if that is no terminal")
+    _address_option(command, "--address", "the router")
+
+
+def _json_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout; failures as one on stderr")
+
+
+def _address_option(command: argparse.ArgumentParser, flag: str, what: str) -> None:
+    command.add_argument(flag, metavar="A", type=_address, help=f"{what}, host:port")
+
+
+def _checked(check: Callable[[str], _Value], text: str, wanted: str) -> _Value:
+    try:
+        return check(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+
+
+def _address(text: str) -> str:
+    return _checked(settings.address, text, "host:port")
+
+
+def _seconds(text: str) -> float:
+    return _checked(settings.seconds, text, "a number of seconds from 0 to 86400")
+
+
+def _max_tokens(text: str) -> int:
+    def check(given: str) -> int:
+        return _between(int(given), 1, settings.MAX_TOKENS_LIMIT)
+
+    return _checked(check, text, "a number of tokens, 1 or more")
+
+
+def _temperature(text: str) -> float:
+    return _checked(lambda given: _between(float(given), 0.0, 100.0), text, "a number from 0 to 100")
+
+
+def _between(value: _Number, least: _Number, most: _Number) -> _Number:
+    if not least <= value <= most:
+        raise ValueError(value)
+    return value

@@ -1,0 +1,141 @@
+"""Owns the sync face: the async client on a private event loop in a thread of its own, one code path for both."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Coroutine, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import grpc
+
+from antiphon.llm.v1 import chat_pb2, models_pb2
+from antiphon_client.answer import Answer
+from antiphon_client.client import AsyncClient
+from antiphon_client.events import Event
+from antiphon_client.requests import DEFAULT_TIMEOUT_S, CallArguments, Prompt, RouteArguments
+from antiphon_client.stream import AsyncStream, delta_of
+
+_Result = TypeVar("_Result")
+
+
+class _LoopThread:
+    """An event loop that runs coroutines for callers without one."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)  # leaves the caller's thread alone
+        self._loop = self._runner.get_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="antiphon-client", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Wait for `work`. An exception in the waiting thread, KeyboardInterrupt above all, cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._runner.close()
+
+
+class Client:
+    """AsyncClient for programs without an event loop; the same arguments. Use with `with`, or call `close()`.
+
+    May be shared by threads. Ctrl-C during a call cancels it, at the provider too.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        default_model: str = "",
+        metadata: Mapping[str, str] | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._client = AsyncClient(
+            address, timeout_s=timeout_s, default_model=default_model, metadata=metadata, credentials=credentials
+        )
+        self._loop = _LoopThread()
+        self._closed = False
+        self._loop.run(self._client.open())
+
+    def close(self) -> None:
+        """Cancel what runs, close the channel, end the thread. A second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._loop.run(self._client.close())
+            self._loop.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def generate(self, prompt: Prompt, **call: Unpack[CallArguments]) -> Answer:
+        """A whole answer."""
+        return self._loop.run(self._client.generate(prompt, **call))
+
+    def stream(self, prompt: Prompt, **call: Unpack[CallArguments]) -> "Stream":
+        """An answer as it comes. The call begins on entering the stream."""
+        return Stream(self._loop, self._client.stream(prompt, **call))
+
+    def stream_raw(self, request: chat_pb2.StreamGenerateRequest, **call: Unpack[RouteArguments]) -> "Stream":
+        """The same for the contract's own request."""
+        return Stream(self._loop, self._client.stream_raw(request, **call))
+
+    def count_tokens(self, prompt: Prompt, **call: Unpack[CallArguments]) -> chat_pb2.CountTokensResponse:
+        """Input tokens that `generate` with the same arguments would have."""
+        return self._loop.run(self._client.count_tokens(prompt, **call))
+
+    def models(self, provider: str = "", *, timeout_s: float | None = None) -> list[models_pb2.Model]:
+        """All models, or those of one provider, ordered by id."""
+        return self._loop.run(self._client.models(provider, timeout_s=timeout_s))
+
+
+class Stream:
+    """AsyncStream for programs without an event loop. Use with `with`: leaving it early cancels the call."""
+
+    def __init__(self, loop: _LoopThread, stream: AsyncStream) -> None:
+        self._loop = loop
+        self._stream = stream
+        self._pending: deque[Event] = deque()
+        self.request_id = stream.request_id
+
+    def __enter__(self) -> Self:
+        self._loop.run(self._stream.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.run(self._stream.__aexit__(None, None, None))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        while not self._pending:
+            batch = self._loop.run(self._stream.next_events())
+            if batch is None:
+                raise StopIteration
+            self._pending.extend(batch)
+        return self._pending.popleft()
+
+    def text(self) -> Iterator[str]:
+        """Visible text of the first candidate as it comes."""
+        self._stream.check_text_is_final()
+        for event in self:
+            if piece := delta_of(event):
+                yield piece
+
+    def response(self) -> Answer:
+        """The whole answer; reads what is left of the stream first."""
+        return self._loop.run(self._stream.response())

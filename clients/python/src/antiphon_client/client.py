@@ -1,0 +1,151 @@
+"""Owns the async face: one method per thing that can be asked of a router."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self, Unpack
+
+import grpc
+
+from antiphon.llm.v1 import chat_pb2, chat_pb2_grpc, models_pb2, models_pb2_grpc
+from antiphon.router.v1 import router_pb2, router_pb2_grpc
+from antiphon_client.answer import Answer
+from antiphon_client.connection import Connection, router_end_of
+from antiphon_client.requests import (
+    DEFAULT_TIMEOUT_S,
+    CallArguments,
+    Defaults,
+    Prompt,
+    RouteArguments,
+    prepare,
+    prepare_raw,
+    route,
+)
+from antiphon_client.stream import AsyncStream
+
+_PAGE_SIZE: Final = 1000
+
+
+class AsyncClient:
+    """A client of one router; use with `async with`, or `open()` and `close()`.
+
+    address: "host:port" or a gRPC target. timeout_s: deadline of calls that give none; None: no deadline.
+    default_model: asked for when a call names neither model nor provider; "": the router's own default.
+    metadata: sent with every call, lower-case keys. credentials: for TLS.
+
+    A prompt is a text, or a sequence of messages and ("user" | "assistant" | ..., text) pairs. Keyword arguments of
+    calls are those of `CallArguments` and `RouteArguments`. Calls raise AntiphonError; nothing is retried here.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        default_model: str = "",
+        metadata: Mapping[str, str] | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._connection = Connection(address, credentials)
+        self._defaults = Defaults(default_model, timeout_s, dict(metadata or {}))
+
+    async def open(self) -> Self:
+        """Make the channel; it connects with the first call."""
+        await self._connection.__aenter__()
+        return self
+
+    async def close(self) -> None:
+        """Cancel what runs and close the channel."""
+        await self._connection.__aexit__(None, None, None)
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def stream(self, prompt: Prompt, **call: Unpack[CallArguments]) -> AsyncStream:
+        """An answer as it comes. The call begins on entering the stream."""
+        prepared = prepare(chat_pb2.StreamGenerateRequest, prompt, call, self._defaults)
+        return AsyncStream(self._connection, self._chat.StreamGenerate, prepared)
+
+    def stream_raw(self, request: chat_pb2.StreamGenerateRequest, **call: Unpack[RouteArguments]) -> AsyncStream:
+        """The same for the contract's own request; `frames()` of the stream gives its own answers."""
+        prepared = prepare_raw(request, call, self._defaults)
+        return AsyncStream(self._connection, self._chat.StreamGenerate, prepared)
+
+    async def generate(self, prompt: Prompt, **call: Unpack[CallArguments]) -> Answer:
+        """A whole answer."""
+        prepared = prepare(chat_pb2.GenerateRequest, prompt, call, self._defaults)
+        started_at_s = time.monotonic()
+        response, trailers = await self._connection.unary(
+            self._chat.Generate, prepared.request, prepared.route, chat_pb2.GenerateResponse
+        )
+        router_end = router_end_of(trailers)
+        return Answer(
+            response=response,
+            request_id=prepared.route.request_id,
+            attempts=tuple(router_end.attempts) if router_end else (),
+            restarts=0,
+            duration_s=time.monotonic() - started_at_s,
+            router_end=router_end,
+        )
+
+    async def count_tokens(self, prompt: Prompt, **call: Unpack[CallArguments]) -> chat_pb2.CountTokensResponse:
+        """Input tokens that `generate` with the same arguments would have."""
+        prepared = prepare(chat_pb2.CountTokensRequest, prompt, call, self._defaults)
+        response, _ = await self._connection.unary(
+            self._chat.CountTokens, prepared.request, prepared.route, chat_pb2.CountTokensResponse
+        )
+        return response
+
+    async def models(self, provider: str = "", *, timeout_s: float | None = None) -> list[models_pb2.Model]:
+        """All models, or those of one provider, ordered by id."""
+        stub = models_pb2_grpc.ModelServiceStub(self._connection.channel)
+        way = route({"timeout_s": timeout_s}, self._defaults)
+        request = models_pb2.ListModelsRequest(provider=provider, page_size=_PAGE_SIZE)
+        found: list[models_pb2.Model] = []
+        while True:
+            page, _ = await self._connection.unary(stub.ListModels, request, way, models_pb2.ListModelsResponse)
+            found.extend(page.models)
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+    @property
+    def _chat(self) -> chat_pb2_grpc.ChatServiceStub:
+        return chat_pb2_grpc.ChatServiceStub(self._connection.channel)
+
+
+class AdminClient:
+    """A client of a router's administration, which has an address of its own; use with `async with`."""
+
+    def __init__(
+        self, address: str, *, timeout_s: float = 10.0, credentials: grpc.ChannelCredentials | None = None
+    ) -> None:
+        self._connection = Connection(address, credentials)
+        self._defaults = Defaults(timeout_s=timeout_s)
+
+    async def __aenter__(self) -> Self:
+        await self._connection.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connection.__aexit__(None, None, None)
+
+    async def backends(self) -> list[router_pb2.Backend]:
+        """Every backend with its targets, their states and the reasons for them, ordered by id."""
+        stub = router_pb2_grpc.RouterAdminServiceStub(self._connection.channel)
+        way = route({}, self._defaults)
+        request = router_pb2.ListBackendsRequest(page_size=_PAGE_SIZE)
+        found: list[router_pb2.Backend] = []
+        while True:
+            page, _ = await self._connection.unary(stub.ListBackends, request, way, router_pb2.ListBackendsResponse)
+            found.extend(page.backends)
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
