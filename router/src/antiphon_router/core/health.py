@@ -1,0 +1,217 @@
+"""Owns the health of one target: its states, what leads from one to the next, and how long each lasts.
+
+                       `trip_after` failures in a row                     a call's turn, `now >= next_try`
+    HEALTHY ─────────────────────────────────────────> OPEN ───────────────────────────────────────────> HALF_OPEN
+       ^  any ── provider limits the rate ──> RATE_LIMITED ─── (RATE_LIMITED and DISABLED likewise) ──────┘  |  |
+       |  any ── key or account refused ────> DISABLED                    probe fails: back, twice as long <──┘  |
+       |                                                                                                         |
+       └── ramp of `ramp_s` done ── SLOW_START <───────────────────────────────────────── probe succeeds ────────┘
+
+    A replica has a health stream besides, and that decides over it:
+    UNSPECIFIED ── serving ──> HEALTHY           any ── not serving, leaves discovery ──> DRAINING ── serving ──┐
+                                                 any ── stream lost ──> OPEN (UNREACHABLE) ── serving ──> SLOW_START
+
+HALF_OPEN admits nobody: its one probe is out. DEGRADED and PANIC of the contract are not entered yet.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Final
+
+from antiphon_router.core.values import Cause, Dice, State
+
+WATCH: Final = "health_watch"
+REMOVED: Final = "discovery"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The numbers of the machine, in seconds where not said otherwise."""
+
+    trip_after: float = 3.0
+    open_s: float = 1.0
+    open_max_s: float = 60.0
+    jitter: float = 0.2
+    forget_level_s: float = 30.0
+    ramp_s: float = 10.0
+    ramp_from: float = 0.1
+    limit_max_s: float = 300.0
+    disabled_s: float = 300.0
+    abandoned_s: float = 1.0
+
+
+POLICY: Final = Policy()
+
+
+class Admission(Enum):
+    """Whether a call may use a target now."""
+
+    IN = auto()
+    PROBE = auto()
+    OUT = auto()
+
+
+_IN = frozenset({State.HEALTHY, State.DEGRADED, State.SLOW_START, State.PANIC})
+_DUE = frozenset({State.OPEN, State.RATE_LIMITED, State.DISABLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """State of one target and why. `next_try` None: not by itself."""
+
+    state: State = State.HEALTHY
+    cause: Cause = Cause.UNSPECIFIED
+    rule: str = ""
+    since: float = 0.0
+    next_try: float | None = None
+    failures: float = 0.0
+    """Weighted failures in a row."""
+    level: int = 0
+    """How often it went out lately: the n of 1 s * 2^n."""
+    proven: bool = False
+    """Its health stream has said SERVING before; what comes back is warmed up slowly."""
+    before: "Health | None" = None
+    """HALF_OPEN: what it goes back to when the probe fails."""
+
+    def at(self, now: float, policy: Policy = POLICY) -> "Health":
+        """This health once the passing of time is taken into account."""
+        if self.state is State.SLOW_START and now >= self.since + policy.ramp_s:
+            return replace(
+                _CALM, since=self.since + policy.ramp_s, failures=self.failures, level=self.level, proven=self.proven
+            )
+        if self.level and self.state is State.HEALTHY and now >= self.since + self.level * policy.forget_level_s:
+            return replace(self, level=0)
+        return self
+
+    def admission(self, now: float) -> Admission:
+        """Whether a call may start now. What the health stream put out waits for the health stream."""
+        if self.state in _IN:
+            return Admission.IN
+        due = self.state in _DUE and self.rule != WATCH and self.next_try is not None and now >= self.next_try
+        return Admission.PROBE if due else Admission.OUT
+
+    def share(self, now: float, policy: Policy = POLICY) -> float:
+        """Share of its fair part of calls, above 0 and at most 1."""
+        if self.state is not State.SLOW_START:
+            return 1.0
+        done = (now - self.since) / policy.ramp_s
+        return min(1.0, policy.ramp_from + (1.0 - policy.ramp_from) * done)
+
+    @property
+    def unremarkable(self) -> bool:
+        """Nothing is known that a new target would not have."""
+        return self.state is State.HEALTHY and not self.failures and not self.level and not self.proven
+
+    # What a call brings about.
+
+    def started(self, now: float) -> "Health":
+        """The one probe of a target that is due leaves."""
+        if self.admission(now) is not Admission.PROBE:
+            return self
+        return replace(self, state=State.HALF_OPEN, since=now, next_try=None, before=self)
+
+    def recovered(self, now: float) -> "Health":
+        """The probe succeeded. DRAINING and DISABLED stay: one lucky call does not undo them."""
+        if self.state not in (State.HALF_OPEN, State.OPEN, State.UNSPECIFIED):
+            return self
+        return replace(self, state=State.SLOW_START, since=now, next_try=None, failures=0.0, before=None)
+
+    def succeeded(self) -> "Health":
+        """A call that was no probe succeeded; for a target that is out that is old news."""
+        if self.state in _IN and self.failures:
+            return replace(self, failures=0.0)
+        return self
+
+    def abandoned(self, now: float, policy: Policy = POLICY) -> "Health":
+        """The probe ended without telling anything about this target."""
+        if self.before is None:
+            return self
+        return replace(self.before, next_try=now + policy.abandoned_s)
+
+    def failed(
+        self, now: float, dice: Dice, *, cause: Cause, rule: str, weight: float, policy: Policy = POLICY
+    ) -> "Health":
+        """A call failed by this target's fault. Stragglers of a target that is out change nothing."""
+        if self.before is not None:
+            return self._out(self.before.state, now, dice, cause=cause, rule=rule, policy=policy)
+        if self.state not in _IN:
+            return self
+        failures = self.failures + weight
+        if failures < policy.trip_after:
+            return replace(self, failures=failures)
+        return self._out(State.OPEN, now, dice, cause=cause, rule=rule, policy=policy)
+
+    def _out(self, state: State, now: float, dice: Dice, *, cause: Cause, rule: str, policy: Policy) -> "Health":
+        calm_s = now - self.since if self.state is State.HEALTHY else 0.0
+        level = max(0, self.level - int(calm_s / policy.forget_level_s))
+        open_s = policy.disabled_s
+        if state is not State.DISABLED:
+            longest_s = policy.limit_max_s if state is State.RATE_LIMITED else policy.open_max_s
+            open_s = min(policy.open_s * 2.0 ** min(level, 16), longest_s)
+            # A rate limit is never undercut, so jitter only adds to it.
+            low = 1.0 if state is State.RATE_LIMITED else 1.0 - policy.jitter
+            open_s *= dice.uniform(low, 1.0 + policy.jitter)
+        return replace(
+            self,
+            state=state,
+            cause=cause,
+            rule=rule,
+            since=now,
+            next_try=now + open_s,
+            failures=0.0,
+            level=level + 1,
+            before=None,
+        )
+
+    def limited(self, now: float, dice: Dice, *, delay_s: float | None, rule: str, policy: Policy = POLICY) -> "Health":
+        """The provider limits the rate, for `delay_s` where it says so. A later, shorter hint never shortens."""
+        if delay_s is None and self.state is State.RATE_LIMITED:
+            return self
+        if delay_s is None:
+            return self._out(State.RATE_LIMITED, now, dice, cause=Cause.RATE_LIMIT, rule=rule, policy=policy)
+        until = now + min(delay_s, policy.limit_max_s)
+        known = self.state is State.RATE_LIMITED and self.next_try is not None
+        return replace(
+            self,
+            state=State.RATE_LIMITED,
+            cause=Cause.RATE_LIMIT,
+            rule=rule,
+            since=self.since if known else now,
+            next_try=max(until, self.next_try) if known and self.next_try is not None else until,
+            failures=0.0,
+            before=None,
+        )
+
+    def disabled(self, now: float, *, cause: Cause, rule: str, policy: Policy = POLICY) -> "Health":
+        """Out until someone mends it; one probe per `disabled_s` finds out."""
+        was = self.before or self
+        since = was.since if was.state is State.DISABLED else now
+        return Health(State.DISABLED, cause, rule, since, now + policy.disabled_s, proven=self.proven)
+
+    # What the health stream and discovery of a replica bring about.
+
+    def serving(self, now: float) -> "Health":
+        """Its health stream says SERVING. What calls have put out stays out: the stream says nothing about calls."""
+        by_stream = self.state in (State.UNSPECIFIED, State.DRAINING) or (
+            self.state is State.OPEN and self.rule == WATCH
+        )
+        if not by_stream:
+            return self
+        if not self.proven:
+            return Health(since=now, proven=True)
+        return replace(self, state=State.SLOW_START, since=now, next_try=None, failures=0.0, before=None)
+
+    def not_serving(self, now: float, *, cause: Cause = Cause.NOT_SERVING, rule: str = WATCH) -> "Health":
+        """No new calls, running ones go on."""
+        if self.state is State.DRAINING:
+            return self
+        return Health(State.DRAINING, cause, rule, now, level=self.level, proven=self.proven)
+
+    def unreachable(self, now: float, retry_at: float) -> "Health":
+        """Its health stream is lost and is opened again at `retry_at`."""
+        since = self.since if self.state is State.OPEN and self.rule == WATCH else now
+        return Health(State.OPEN, Cause.UNREACHABLE, WATCH, since, retry_at, level=self.level, proven=self.proven)
+
+
+_CALM: Final = Health()
+UNOBSERVED: Final = Health(State.UNSPECIFIED)

@@ -1,0 +1,101 @@
+"""Owns the models that the router shows: those of every backend that answers, and the routes."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from antiphon.llm.v1 import models_pb2
+from antiphon_contract.errors import CallFailure, Reason, call_error
+from antiphon_router.core.failover import NEW_TURN
+from antiphon_router.core.resolve import Catalog, Resolution
+from antiphon_router.core.values import Backend, Candidate
+from antiphon_router.shell.channels import Links
+from antiphon_router.shell.failures import failure_of, placed, refused, wreck_of
+from antiphon_router.shell.roster import Roster, Running
+
+log = logging.getLogger(__name__)
+
+LIST: Final = "/antiphon.llm.v1.ModelService/ListModels"
+TIMEOUT_S: Final = 3.0
+MAX_PAGES: Final = 20
+
+
+class Models:
+    """The source behind ModelService: asks one replica of each backend, leaves out who does not answer."""
+
+    name = "the router"
+
+    def __init__(self, catalog: Catalog, roster: Roster, links: Links, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._catalog = catalog
+        self._roster = roster
+        self._links = links
+        self._timeout_s = timeout_s
+
+    async def list_models(self) -> Sequence[models_pb2.Model]:
+        """All models once, and each route as a model. Raises the last CallFailure if no backend answers at all."""
+        backends = [backend for own in self._catalog.providers.values() for backend in own]
+        answers = await asyncio.gather(*(self._of(backend) for backend in backends))
+        found: dict[str, models_pb2.Model] = {}
+        for answer in answers:
+            for model in answer if not isinstance(answer, CallFailure) else ():
+                found.setdefault(model.id, model)
+        failures = [answer for answer in answers if isinstance(answer, CallFailure)]
+        if failures and len(failures) == len(answers):
+            raise failures[-1]
+        for name, targets in self._catalog.routes.items():
+            found.setdefault(name, _route(name, targets, found))
+        return list(found.values())
+
+    async def _of(self, backend: Backend) -> list[models_pb2.Model] | CallFailure:
+        resolution = Resolution(backend.id, ((Candidate(backend, ""),),))
+        running = self._roster.begin(resolution, NEW_TURN)
+        if not isinstance(running, Running):
+            return refused(running)
+        try:
+            models = await self._ask(running)
+        except grpc.aio.AioRpcError as raised:
+            wreck = wreck_of(raised, running.attempt)
+            error = placed(wreck.error, running.attempt)
+            # A list is no call of a model: it tells about the process, and about nothing behind it.
+            if wreck.lost:
+                running.failed(failure_of(wreck, running.elapsed_s()), error)
+            log.warning("models_unknown", extra={"backend": backend.id, "detail": error.message})
+            return CallFailure(error)
+        except DecodeError:
+            message = f"backend {backend.id} answered ListModels with something else; see its log"
+            return CallFailure(call_error(Reason.ERROR_REASON_UPSTREAM_PROTOCOL, message))
+        else:
+            return models
+        finally:
+            running.close()
+
+    async def _ask(self, running: Running) -> list[models_pb2.Model]:
+        ask = self._links[running.attempt.replica.key].unary(LIST)
+        models: list[models_pb2.Model] = []
+        request = models_pb2.ListModelsRequest(page_size=1000)
+        for _ in range(MAX_PAGES):
+            data = await ask(request.SerializeToString(), timeout=self._timeout_s)
+            page = models_pb2.ListModelsResponse.FromString(data)
+            models += page.models
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                break
+        return models
+
+
+def _route(name: str, targets: Sequence[Candidate], found: dict[str, models_pb2.Model]) -> models_pb2.Model:
+    """A route as a model: what its targets have in common."""
+    ids = list(dict.fromkeys(f"{target.backend.provider}/{target.model}" for target in targets))
+    model = models_pb2.Model(id=name, display_name=f"{name}: {', '.join(ids)}")
+    only = found.get(ids[0]) if len(ids) == 1 else None
+    if only is not None:
+        model.CopyFrom(only)
+        model.id = name
+    providers = {target.backend.provider for target in targets}
+    if len(providers) == 1:
+        model.provider = providers.pop()
+    return model

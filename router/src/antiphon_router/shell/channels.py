@@ -1,0 +1,162 @@
+"""Owns the connections to replicas: one channel each, its calls, and the health stream that watches it.
+
+    opened ── Watch ──> SERVING / NOT_SERVING, as told ── lost ──> unreachable ── 0.1 s, doubled to 2 s ──> Watch
+
+Forbids itself: serializers (bytes in, bytes out) and retries (only the failover of a call repeats anything).
+"""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2
+
+from antiphon.llm.v1 import error_pb2
+from antiphon_contract.errors import Reason, call_error
+from antiphon_kit.channel_options import ROUTER_TO_PROVIDER
+from antiphon_router.core.values import Replica, TargetKey
+from antiphon_router.shell.roster import Roster
+
+UnaryCall = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+StreamCall = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
+
+WATCH: Final = "/grpc.health.v1.Health/Watch"
+FIRST_RETRY_S: Final = 0.1
+LAST_RETRY_S: Final = 2.0
+UNWATCHED_S: Final = 60.0
+_WHOLE_PROCESS: Final = health_pb2.HealthCheckRequest().SerializeToString()
+
+
+class Link:
+    """The channel to one replica. `unary` and `stream` give the call objects, made once per method."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self._channel = grpc.aio.insecure_channel(replica.address, options=ROUTER_TO_PROVIDER)
+        self._unary: dict[str, UnaryCall] = {}
+        self._stream: dict[str, StreamCall] = {}
+        self.watching: asyncio.Task[None] | None = None
+        self.backends = 1
+        """How many backends name this replica."""
+
+    def unary(self, method: str) -> UnaryCall:
+        """Calls `method` ("/package.Service/Method") with one message each way."""
+        call = self._unary.get(method)
+        if call is None:
+            call = self._unary[method] = self._channel.unary_unary(method)
+        return call
+
+    def stream(self, method: str) -> StreamCall:
+        """Calls `method` for a stream of answers."""
+        call = self._stream.get(method)
+        if call is None:
+            call = self._stream[method] = self._channel.unary_stream(method)
+        return call
+
+    async def watch(self, roster: Roster) -> None:
+        """Follow the health stream for ever; ends by cancellation only."""
+        retry_s = FIRST_RETRY_S
+        while True:
+            call = self.stream(WATCH)(_WHOLE_PROCESS)
+            error = None
+            try:
+                async for told in call:
+                    retry_s = FIRST_RETRY_S
+                    status = health_pb2.HealthCheckResponse.FromString(told).status
+                    if status == health_pb2.HealthCheckResponse.SERVING:
+                        roster.serving(self.replica)
+                    else:
+                        roster.not_serving(self.replica)
+            except grpc.aio.AioRpcError as raised:
+                error = raised
+            except DecodeError:
+                pass  # whatever answers there, it is no health service
+            finally:
+                call.cancel()
+            if error is not None and error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                # It has no health service; its calls will tell.
+                roster.serving(self.replica)
+                await asyncio.sleep(UNWATCHED_S)
+                continue
+            roster.unreachable(self.replica, retry_s, _lost(self.replica, error))
+            await asyncio.sleep(retry_s)
+            retry_s = min(2 * retry_s, LAST_RETRY_S)
+
+    async def close(self) -> None:
+        """Stop watching and close the channel; calls that still run are cancelled."""
+        await self.unwatch()
+        await self._channel.close(None)
+
+    async def unwatch(self) -> None:
+        """Stop watching."""
+        if self.watching is not None:
+            self.watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.watching
+            self.watching = None
+
+
+def _lost(replica: Replica, error: grpc.aio.AioRpcError | None) -> error_pb2.CallError:
+    status = "OK" if error is None else error.code().name
+    return call_error(
+        Reason.ERROR_REASON_UPSTREAM_UNREACHABLE,
+        f"the health stream of replica {replica.address} ended with {status}; start the service or mend its address",
+    )
+
+
+class Links:
+    """All links, for the body of an `async with`."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+        self._links: dict[TargetKey, Link] = {}
+        self._leaving: list[Link] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for link in [*self._links.values(), *self._leaving]:
+            await link.close()
+
+    def __getitem__(self, key: TargetKey) -> Link:
+        return self._links[key]
+
+    def open(self, replica: Replica) -> None:
+        """Connect to `replica` and watch it. Backends may share one."""
+        link = self._links.get(replica.key)
+        if link is None:
+            self._roster.add(replica)
+            link = self._links[replica.key] = Link(replica)
+        elif link in self._leaving:
+            self._leaving.remove(link)
+            self._roster.readmit(replica)
+        else:
+            self._roster.add(replica)
+            link.backends += 1
+            return
+        link.watching = asyncio.create_task(link.watch(self._roster), name=f"watch {replica.address}")
+
+    async def leave(self, replica: Replica) -> None:
+        """Let `replica` finish what it does; it gets nothing new."""
+        link = self._links[replica.key]
+        if link.backends > 1:
+            link.backends -= 1
+            self._roster.detach(replica)
+            return
+        await link.unwatch()
+        self._roster.remove(replica)
+        self._leaving.append(link)
+
+    async def sweep(self) -> None:
+        """Close the links of replicas that left and have nothing left to do."""
+        for link in [link for link in self._leaving if self._roster.is_idle(link.replica)]:
+            self._leaving.remove(link)
+            del self._links[link.replica.key]
+            self._roster.forget(link.replica)
+            await link.close()

@@ -1,0 +1,153 @@
+"""Owns the edge of ChatService: what a call is (model, ids, deadline), and that nothing but a status leaves.
+
+Forbids itself: decoding requests. What to do with a call is forward.py's.
+"""
+
+import asyncio
+import itertools
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
+
+import grpc
+
+from antiphon.llm.v1 import chat_pb2
+from antiphon_contract import metadata
+from antiphon_contract.errors import CallFailure, Reason, RpcStatus, end_trailer, failure, to_status
+from antiphon_kit.admission import Admission
+from antiphon_kit.telemetry import OFF, CallSpan, Telemetry
+from antiphon_router.core.resolve import Catalog, Refusal, Resolution, resolve
+from antiphon_router.shell.call import DEADLINE_MARGIN_S, Answer, Call, Context
+from antiphon_router.shell.failures import refused
+from antiphon_router.shell.forward import Forwarder, is_cancelled
+from antiphon_router.shell.roster import Roster
+from antiphon_router.shell.wire import end_of, model_of
+
+log = logging.getLogger(__name__)
+
+SERVICE: Final = chat_pb2.DESCRIPTOR.services_by_name["ChatService"].full_name
+MAX_RESOLVED: Final = 1024
+_AFTER_CONTENT: Final = ("fail", "restart", "hold")
+_REQUEST_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{metadata.MAX_REQUEST_ID_CHARS}}}")
+
+MethodHandler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
+Incoming = Mapping[str, str | bytes]
+Work = Callable[[Call, bytes, Context], Awaitable[bytes]]
+
+
+class ChatProxy(grpc.GenericRpcHandler):
+    """ChatService by forwarding to the replicas of the catalog's backends."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        roster: Roster,
+        forwarder: Forwarder,
+        admission: Admission,
+        *,
+        total_timeout_s: float,
+        telemetry: Telemetry = OFF,
+    ) -> None:
+        self._catalog = catalog
+        self._roster = roster
+        self._admission = admission
+        self._total_timeout_s = total_timeout_s
+        self._telemetry = telemetry
+        self._resolved: dict[tuple[str, str], Resolution | Refusal] = {}
+        prefix = secrets.token_hex(5)
+        self._ids = (f"{prefix}-{n:x}" for n in itertools.count(1))
+        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+        self._handlers: dict[str, MethodHandler] = {
+            name: make(self._edge(name, work))
+            for name, make, work in (
+                (f"/{SERVICE}/Generate", unary, forwarder.unary),
+                (f"/{SERVICE}/CountTokens", unary, forwarder.unary),
+                (f"/{SERVICE}/StreamGenerate", stream, forwarder.stream),
+            )
+        }
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "MethodHandler | None":
+        """The handler of a method of ChatService."""
+        return self._handlers.get(handler_call_details.method)
+
+    def _edge(self, method: str, work: Work) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        async def answer(request: bytes, context: Context) -> bytes:
+            received = context.invocation_metadata() or ()
+            span = self._telemetry.start_call(method, received)
+            code = grpc.StatusCode.CANCELLED
+            try:
+                with self._admission.slot(len(request)):
+                    call = self._open(method, request, dict(received), context.time_remaining(), span)
+                    result = await work(call, request, context)
+                code = grpc.StatusCode.OK
+                return result  # noqa: TRY300 - the span ends with whatever happens
+            except Answer as given:
+                status = given.status
+            except CallFailure as failed:
+                status = to_status(failed.error, end_trailer(end_of(failed.error)))
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                # One that nobody asked for would leave the client waiting for ever (grpc/grpc issue 29248).
+                status = _status(Reason.ERROR_REASON_GATEWAY_DRAINING, "the call was cut in the router; send it again")
+            except Exception:
+                log.exception("internal_error", extra={"method": method})
+                status = _status(Reason.ERROR_REASON_GATEWAY_INTERNAL, "the router failed to carry out the call")
+            finally:
+                span.finish(None, code)
+            return await context.abort_with_status(status)
+
+        return answer
+
+    def _open(self, method: str, request: bytes, incoming: Incoming, left_s: float | None, span: CallSpan) -> Call:
+        model = incoming.get(metadata.MODEL)
+        key = (str(model) if model is not None else model_of(request), str(incoming.get(metadata.PROVIDER, "")))
+        resolution = self._resolved.get(key) or self._resolve(key)
+        if isinstance(resolution, Refusal):
+            raise refused(resolution)
+        after_content = incoming.get(metadata.AFTER_CONTENT, "fail")
+        if after_content not in _AFTER_CONTENT:
+            raise _unusable(metadata.AFTER_CONTENT, f"use one of {', '.join(_AFTER_CONTENT)}")
+        request_id = incoming.get(metadata.REQUEST_ID, "")
+        if request_id and not (isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id)):
+            raise _unusable(metadata.REQUEST_ID, "use 1 to 128 printable ASCII characters without spaces")
+        left_s = self._total_timeout_s if left_s is None else left_s - DEADLINE_MARGIN_S
+        if left_s <= 0:
+            raise failure(
+                Reason.ERROR_REASON_DEADLINE_EXCEEDED,
+                f"the deadline leaves less than {DEADLINE_MARGIN_S:g} s, too little to ask anyone; allow more time",
+            )
+        self._roster.credit()
+        return Call(
+            self._roster,
+            resolution,
+            method=method,
+            own_id=next(self._ids),
+            request_id=str(request_id),
+            left_s=left_s,
+            span=span,
+        )
+
+    def _resolve(self, key: tuple[str, str]) -> Resolution | Refusal:
+        model, providers = key
+        resolution = resolve(self._catalog, model, tuple(filter(None, map(str.strip, providers.split(",")))))
+        if isinstance(resolution, Resolution):
+            for candidate in itertools.chain(*resolution.tiers):
+                if not (candidate.model.isascii() and candidate.model.isprintable()):
+                    # It travels in metadata.
+                    raise _unusable("model", "name a model in printable ASCII characters")
+        if len(self._resolved) >= MAX_RESOLVED:
+            self._resolved.clear()
+        self._resolved[key] = resolution
+        return resolution
+
+
+def _unusable(param: str, remedy: str) -> CallFailure:
+    return failure(Reason.ERROR_REASON_INVALID_REQUEST, f"{param}: not usable; {remedy}", param=param)
+
+
+def _status(reason: Reason, message: str) -> RpcStatus:
+    error = failure(reason, message).error
+    return to_status(error, end_trailer(end_of(error)))
