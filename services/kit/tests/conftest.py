@@ -12,6 +12,7 @@ import pytest
 from antiphon.llm.v1 import chat_pb2, content_pb2, models_pb2, response_pb2, usage_pb2
 from antiphon_contract import errors
 from antiphon_kit import channel_options
+from antiphon_kit.egress import Egress
 from antiphon_kit.provider import Batch, Turn
 from antiphon_kit.server import serve
 from antiphon_kit.service import Service
@@ -249,3 +250,9 @@ def dial() -> Callable[..., contextlib.AbstractAsyncContextManager[Caller]]:
             yield Caller(channel, service, provider)
 
     return dialled
+
+
+@pytest.fixture
+async def egress() -> AsyncIterator[Egress]:
+    async with Egress(connect_timeout_s=2.0) as opened:
+        yield opened

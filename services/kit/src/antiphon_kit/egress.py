@@ -12,6 +12,7 @@ exceptions and paths of URLs in messages.
 
 import asyncio
 import io
+import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
+
+_logger = logging.getLogger(__name__)
 
 _READ_BUFFER_BYTES: Final = 64 * 1024
 _ONE_PIECE_BYTES: Final = 512 * 1024
@@ -161,7 +164,7 @@ class Exchange:
         async for chunk in self.chunks():
             body += chunk
             if len(body) > limit:
-                message = f"the answer of {self._host()} is longer than {limit} bytes; it is no answer to this request"
+                message = f"the provider's answer is longer than {limit} bytes; it is no answer to this request"
                 raise CallFailure(call_error(Reason.ERROR_REASON_UPSTREAM_PROTOCOL, message, native_type="too_long"))
         return bytes(body)
 
@@ -200,7 +203,9 @@ class Exchange:
 
     def _failure(self, error: Exception) -> CallFailure:
         reason, native_type, problem = _classify(error, sent=self._transport is not None)
-        return CallFailure(call_error(reason, f"{self._host()}: {problem}", native_type=native_type))
+        # Where a provider is, is its operator's to know: it goes into the log, not to the caller.
+        _logger.warning("upstream_failed", extra={"host": self._host(), "problem": problem, "native_type": native_type})
+        return CallFailure(call_error(reason, f"the provider's server: {problem}", native_type=native_type))
 
 
 def _data(body: bytes | None) -> bytes | io.BytesIO | None:

@@ -1,17 +1,31 @@
-"""Owns the port a provider implements; everything else in a provider service is the kit's.
+"""Owns the ports a provider implements; everything else in a provider service is the kit's.
 
-An adapter yields batches: the events that one upstream read produced, in the order of the contract, without `end`.
-It yields `start` first, keeps usage cumulative, and simply returns when the upstream finished well. Any failure is
-raised as `CallFailure`. The upstream connection is closed in a `finally`: the kit closes the generator when the
-caller goes away or a limit fires.
+An adapter is a ChatProvider. What else its vendor can do it declares by having the method: EmbeddingProvider,
+RerankProvider, CompletionProvider and NativeProvider are looked for structurally (`isinstance`), and a service whose
+port an adapter lacks answers OPERATION_UNSUPPORTED. An adapter of several vendors that has the method for some of
+them raises that itself.
+
+Streams come as batches: the events that one upstream read produced, in the order of the contract, without `end`.
+An adapter yields `start` first, keeps usage cumulative, and simply returns when the upstream finished well. Any
+failure is raised as `CallFailure`. The upstream connection is closed in a `finally`: the kit closes the generator, or
+cancels the coroutine, when the caller goes away or a limit fires.
 """
 
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from antiphon.llm.v1 import chat_pb2, models_pb2, response_pb2
+from antiphon.llm.v1 import (
+    chat_pb2,
+    completion_pb2,
+    embedding_pb2,
+    error_pb2,
+    models_pb2,
+    native_pb2,
+    rerank_pb2,
+    response_pb2,
+)
 
 Batch = Sequence[response_pb2.StreamEvent]
 
@@ -35,20 +49,33 @@ class Milestones:
             self.first_byte = time.monotonic()
 
 
+Request = TypeVar("Request")
+
+
 @dataclass(slots=True)
-class Turn:
+class Job(Generic[Request]):
     """One call as an adapter sees it.
 
-    `request` is a StreamGenerateRequest for every RPC of ChatService: fields 1 to 4 are the same in all three.
     `model` is the provider's own id; it overrides `request.model`. `max_output_tokens` is what the operator wants
     where the caller asked for nothing (0: nothing).
     """
 
-    request: chat_pb2.StreamGenerateRequest
+    request: Request
     model: str
     state_domain: str = ""
     max_output_tokens: int = 0
     milestones: Milestones = field(default_factory=Milestones)
+
+
+@dataclass(slots=True)
+class Turn(Job[chat_pb2.StreamGenerateRequest]):
+    """A call of ChatService. The request is the same for all its RPCs: they share fields 1 to 4."""
+
+
+CompletionJob: TypeAlias = Job[completion_pb2.StreamCompleteRequest]
+EmbedJob: TypeAlias = Job[embedding_pb2.EmbedRequest]
+RerankJob: TypeAlias = Job[rerank_pb2.RerankRequest]
+NativeJob: TypeAlias = Job[native_pb2.StreamNativeRequest]
 
 
 class ChatProvider(Protocol):
@@ -77,4 +104,74 @@ class ChatProvider(Protocol):
 
     async def aclose(self) -> None:
         """Give back what the adapter holds. Called once, after the last call ended."""
+        ...
+
+
+@runtime_checkable
+class EmbeddingProvider(Protocol):
+    """A vendor that makes vectors."""
+
+    async def embed(self, job: EmbedJob) -> embedding_pb2.EmbedResponse:
+        """Make one upstream call, never repeated.
+
+        Of the response the adapter fills `sets`, `native` if it is asked for, in `start` what the vendor told, and in
+        `end` no more than usage, warnings, service_tier and native_json.
+        """
+        ...
+
+
+@runtime_checkable
+class RerankProvider(Protocol):
+    """A vendor that orders documents."""
+
+    async def rerank(self, job: RerankJob) -> rerank_pb2.RerankResponse:
+        """Make one upstream call, never repeated; `results` best first, the rest as for `embed`."""
+        ...
+
+
+@runtime_checkable
+class CompletionProvider(Protocol):
+    """A vendor that completes texts."""
+
+    def complete(self, job: CompletionJob) -> AsyncIterator[Batch]:
+        """Make one upstream call, never repeated, and yield its events: those of `generate`, text parts only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NativeOperation:
+    """What of a vendor's HTTP API may be called: a method and a path without query, in the words of `dialects`."""
+
+    method: str
+    path: str
+    dialects: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NativeHead:
+    """How an HTTP answer begins: status, header fields in their order, and from status 400 on what that means."""
+
+    status: int
+    headers: Sequence[tuple[str, str]] = ()
+    error: error_pb2.CallError | None = None
+
+
+NativePiece: TypeAlias = NativeHead | bytes
+
+
+@runtime_checkable
+class NativeProvider(Protocol):
+    """A vendor whose own HTTP API may be called through the gateway."""
+
+    @property
+    def native_operations(self) -> Sequence[NativeOperation]:
+        """The allow-list; the kit lets nothing else through."""
+        ...
+
+    def stream_native(self, job: NativeJob) -> AsyncIterator[NativePiece]:
+        """Make the HTTP request, never repeated, and yield one head, then the body as it arrives, never changed.
+
+        The kit has checked the request, taken hop-by-hop and authentication headers out of it, and does the first to
+        the answer's; the adapter adds its credentials. A status is never raised, it is in the head.
+        """
         ...

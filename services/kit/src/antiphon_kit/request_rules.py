@@ -60,22 +60,39 @@ _SHORT: Final = frozenset({"end_user_id", "prompt_cache_key"})
 
 def validate(request: chat_pb2.StreamGenerateRequest, model: str) -> None:
     """Raise CallFailure for the first thing wrong. `model`: the id that counts, from the request or its metadata."""
-    if not model:
-        raise _invalid("model", "no model given; set it to an id that ListModels shows")
-    if len(model) > metadata.MAX_MODEL_BYTES or len(model.encode()) > metadata.MAX_MODEL_BYTES:
-        raise _invalid("model", f"longer than {metadata.MAX_MODEL_BYTES} bytes; use an id that ListModels shows")
+    check_model(model)
     _prompt(request.prompt)
     if request.HasField("params"):
-        _params(request.params)
+        check_params(request.params)
     if request.HasField("options"):
-        _options(request.options)
-    if request.HasField("stream") and request.stream.HasField("max_coalesce_delay"):
-        delay_s = _seconds(request.stream.max_coalesce_delay)
+        check_options(request.options)
+    if request.HasField("stream"):
+        check_stream(request.stream)
+
+
+def check_model(model: str) -> None:
+    """Raise CallFailure for an id that no provider can have."""
+    if not model:
+        raise invalid("model", "no model given; set it to an id that ListModels shows")
+    check_model_length(model)
+
+
+def check_model_length(model: str) -> None:
+    """The same where no model needs to be named."""
+    if len(model) > metadata.MAX_MODEL_BYTES or len(model.encode()) > metadata.MAX_MODEL_BYTES:
+        raise invalid("model", f"longer than {metadata.MAX_MODEL_BYTES} bytes; use an id that ListModels shows")
+
+
+def check_stream(stream: options_pb2.StreamOptions) -> None:
+    """Raise CallFailure for options of a stream that cannot be."""
+    if stream.HasField("max_coalesce_delay"):
+        delay_s = _seconds(stream.max_coalesce_delay)
         if not 0 <= delay_s <= _MAX_COALESCE_S:
-            raise _invalid("stream.max_coalesce_delay", f"{delay_s:g} s is out of range; use 0 to {_MAX_COALESCE_S} s")
+            raise invalid("stream.max_coalesce_delay", f"{delay_s:g} s is out of range; use 0 to {_MAX_COALESCE_S} s")
 
 
-def _invalid(param: str, problem: str) -> CallFailure:
+def invalid(param: str, problem: str) -> CallFailure:
+    """The failure for a field of a request; `problem` ends with the remedy."""
     return failure(Reason.ERROR_REASON_INVALID_REQUEST, f"{param}: {problem}", param=param)
 
 
@@ -85,27 +102,27 @@ def _seconds(duration: duration_pb2.Duration) -> float:
 
 def _prompt(prompt: chat_pb2.Prompt) -> None:
     if not prompt.messages:
-        raise _invalid("prompt.messages", "empty; send at least one message")
+        raise invalid("prompt.messages", "empty; send at least one message")
     last = len(prompt.messages) - 1
     for index, message in enumerate(prompt.messages):
         _message(message, f"prompt.messages[{index}]", last=index == last)
     if prompt.tools:
         _tools(prompt.tools)
     if prompt.documents:
-        _unique([document.id for document in prompt.documents if document.id], "prompt.documents", "document id")
+        check_unique([document.id for document in prompt.documents if document.id], "prompt.documents", "document id")
 
 
 def _message(message: content_pb2.Message, path: str, *, last: bool) -> None:
     if message.role == content_pb2.ROLE_UNSPECIFIED:
-        raise _invalid(f"{path}.role", "not set; use ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT or ROLE_TOOL")
+        raise invalid(f"{path}.role", "not set; use ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT or ROLE_TOOL")
     is_assistant = message.role == content_pb2.ROLE_ASSISTANT
     # A model's turn may consist of nothing but state to be replayed.
     if not message.parts and not (is_assistant and message.opaque):
-        raise _invalid(f"{path}.parts", "empty; put the text into a part, or leave the message out")
+        raise invalid(f"{path}.parts", "empty; put the text into a part, or leave the message out")
     if len(message.name) > _MAX_SHORT_CHARS:
-        raise _invalid(f"{path}.name", f"longer than {_MAX_SHORT_CHARS} characters; shorten it")
+        raise invalid(f"{path}.name", f"longer than {_MAX_SHORT_CHARS} characters; shorten it")
     if message.prefill and not (last and is_assistant):
-        raise _invalid(f"{path}.prefill", "only for a last message of ROLE_ASSISTANT; move the message or unset it")
+        raise invalid(f"{path}.prefill", "only for a last message of ROLE_ASSISTANT; move the message or unset it")
 
 
 def _tools(tools: Iterable[params_pb2.Tool]) -> None:
@@ -120,62 +137,65 @@ def _tools(tools: Iterable[params_pb2.Tool]) -> None:
         elif kind == "mcp":
             _named(tool.mcp.server_label, f"{path}.mcp.server_label")
             if not tool.mcp.server_url.startswith("https://"):
-                raise _invalid(f"{path}.mcp.server_url", "not an https URL; only https servers can be used")
-    _unique(names, "prompt.tools", "tool name")
+                raise invalid(f"{path}.mcp.server_url", "not an https URL; only https servers can be used")
+    check_unique(names, "prompt.tools", "tool name")
 
 
 def _named(name: str, path: str) -> None:
     if not _NAME.fullmatch(name):
-        raise _invalid(path, "not a usable name; use 1 to 64 letters, digits, '_' or '-'")
+        raise invalid(path, "not a usable name; use 1 to 64 letters, digits, '_' or '-'")
 
 
-def _unique(values: list[str], path: str, what: str) -> None:
+def check_unique(values: list[str], path: str, what: str) -> None:
+    """Raise CallFailure if one of `values` occurs twice."""
     if len(set(values)) != len(values):
-        raise _invalid(path, f"a {what} occurs twice; give each its own")
+        raise invalid(path, f"a {what} occurs twice; give each its own")
 
 
-def _params(params: params_pb2.GenerateParams) -> None:
+def check_params(params: params_pb2.GenerateParams) -> None:
+    """Raise CallFailure for what no model would take."""
     for field, value in params.ListFields():
         name = field.name
         if name in RANGES:
             if not RANGES[name].holds(value):
                 problem = f"{value:g} is out of range; use a number {RANGES[name]}, or unset it"
-                raise _invalid(f"params.{name}", problem)
+                raise invalid(f"params.{name}", problem)
         elif name in _SHORT and len(value) > _MAX_SHORT_CHARS:
-            raise _invalid(f"params.{name}", f"longer than {_MAX_SHORT_CHARS} characters; use a hash of it")
+            raise invalid(f"params.{name}", f"longer than {_MAX_SHORT_CHARS} characters; use a hash of it")
         elif name == "reasoning":
             _reasoning(value)
         elif name == "output_format" and value.HasField("json_schema"):
             _named(value.json_schema.name, "params.output_format.json_schema.name")
     if params.top_logprobs and params.HasField("logprobs") and not params.logprobs:
-        raise _invalid("params.top_logprobs", "contradicts logprobs = false; unset one of them")
+        raise invalid("params.top_logprobs", "contradicts logprobs = false; unset one of them")
 
 
 def _reasoning(reasoning: params_pb2.ReasoningParams) -> None:
     if reasoning.budget_tokens < 0:
-        raise _invalid("params.reasoning.budget_tokens", "negative; use a number >= 0, or unset it")
+        raise invalid("params.reasoning.budget_tokens", "negative; use a number >= 0, or unset it")
     if reasoning.mode != params_pb2.ReasoningParams.MODE_DISABLED:
         return
     if reasoning.effort not in ("", "none"):
-        raise _invalid("params.reasoning.effort", 'contradicts MODE_DISABLED; use "none", or another mode')
+        raise invalid("params.reasoning.effort", 'contradicts MODE_DISABLED; use "none", or another mode')
     if reasoning.budget_tokens > 0:
-        raise _invalid("params.reasoning.budget_tokens", "contradicts MODE_DISABLED; unset it, or use another mode")
+        raise invalid("params.reasoning.budget_tokens", "contradicts MODE_DISABLED; unset it, or use another mode")
 
 
-def _options(options: options_pb2.CallOptions) -> None:
+def check_options(options: options_pb2.CallOptions) -> None:
+    """Raise CallFailure for limits and labels out of range."""
     if options.HasField("timeouts"):
         for field, duration in options.timeouts.ListFields():
             limit_s = _seconds(duration)
             if not 0 < limit_s <= _MAX_LIMIT_S:
-                raise _invalid(
+                raise invalid(
                     f"options.timeouts.{field.name}",
                     f"{limit_s:g} s is out of range; use more than 0 and at most {_MAX_LIMIT_S} s, or unset it",
                 )
     if len(options.labels) > _MAX_LABELS:
-        raise _invalid("options.labels", f"more than {_MAX_LABELS} labels; leave some out")
+        raise invalid("options.labels", f"more than {_MAX_LABELS} labels; leave some out")
     for key, value in options.labels.items():
         if len(key) > _MAX_SHORT_CHARS or len(value) > _MAX_LABEL_CHARS:
-            raise _invalid(
+            raise invalid(
                 "options.labels",
                 f"a label is too long; use at most {_MAX_SHORT_CHARS} characters for a key and "
                 f"{_MAX_LABEL_CHARS} for a value",

@@ -103,7 +103,7 @@ class FileSecret:
             # In a thread, because secret mounts can be network file systems.
             self._take(*await asyncio.to_thread(_read, self._path))
         if self._secret is None:
-            raise _missing(f"{self._path} {self._problem}; put the key into it, no restart is needed")
+            raise _missing(f"its key file {self._problem}; put the key into the configured file, no restart is needed")
         return self._secret
 
     def _take(self, value: str, problem: str) -> None:
