@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import grpc
 import pytest
+from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from antiphon.config.v1 import suite_pb2
@@ -15,6 +16,7 @@ from antiphon.router.v1 import router_pb2
 from antiphon_contract import metadata
 from antiphon_contract.errors import Reason, call_error, end_trailer, from_trailers, to_status
 from antiphon_kit.settings import ServiceSettings
+from antiphon_kit.telemetry import OFF
 from antiphon_router.settings import RouterSettings
 from antiphon_router.shell.config import catalog_from
 from antiphon_router.shell.service import Router, serving
@@ -72,11 +74,19 @@ def streams(*frames: bytes, then: Exception | error_pb2.CallError | None = None,
     return behaviour
 
 
-def fails(reason: error_pb2.ErrorReason, **facts):
-    """A behaviour, unary or stream, that fails with a typed error."""
+def fails(reason: error_pb2.ErrorReason, *, code: int | None = None, **facts):
+    """A behaviour, unary or stream, that fails with a typed error; `code` spoils the one in its details."""
+    error = call_error(reason, "as scripted", **facts)
+    status = to_status(error)
+    if code is not None:
+        error.code = code
+        packed = status_pb2.Status(code=code)
+        packed.details.add().Pack(error)
+        trailers = ((metadata.STATUS_DETAILS, packed.SerializeToString()),)
+        status = replace(status, trailing_metadata=trailers)
 
     async def behaviour(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        return await context.abort_with_status(to_status(call_error(reason, "as scripted", **facts)))
+        return await context.abort_with_status(status)
 
     return behaviour
 
@@ -245,17 +255,23 @@ def backend(id: str, *adapters: Adapter, provider: str = "fake", **facts) -> sui
 
 @contextlib.asynccontextmanager
 async def routing(
-    backends: Iterable[suite_pb2.Backend], routes: Iterable[suite_pb2.Route] = (), **settings
+    backends: Iterable[suite_pb2.Backend],
+    routes: Iterable[suite_pb2.Route] = (),
+    *,
+    settle: bool = True,
+    telemetry=OFF,
+    **settings,
 ) -> AsyncIterator[Suite]:
     """A router over `backends`, settled, for the body of the `with`."""
     catalog = catalog_from(suite_pb2.Suite(backends=backends, routes=routes))
     service = replace(ServiceSettings(), **settings)
     own = RouterSettings(service=service, admin_listen="127.0.0.1:0", config="unused")
-    async with serving(own, catalog) as router:
+    async with serving(own, catalog, telemetry=telemetry) as router:
         public, admin = f"127.0.0.1:{router.public.port}", f"127.0.0.1:{router.admin.port}"
         async with grpc.aio.insecure_channel(public) as channel, grpc.aio.insecure_channel(admin) as operators:
             suite = Suite(router, channel, operators)
-            await suite.settled()
+            if settle:
+                await suite.settled()
             yield suite
 
 

@@ -34,12 +34,11 @@ class World:
         self.healths = {A1.key: WELL, A2.key: WELL, B1.key: WELL}
         self.shared: dict[TargetKey, Health] = {}
         self.loads: dict[TargetKey, Load] = {}
-        self.in_flight: dict[str, int] = {}
         self.dice = random.Random(1)
 
     @property
     def fleet(self) -> Fleet:
-        return Fleet(self.replicas, self.healths, self.shared, self.loads, self.in_flight)
+        return Fleet(self.replicas, self.healths, self.shared, self.loads)
 
     def choose(self, resolution: Resolution, turn: Turn = NEW_TURN, now: float = NOW) -> Attempt | Refusal:
         return choose(resolution, turn, self.fleet, now, self.dice)
@@ -148,7 +147,7 @@ def test_a_replica_that_was_never_heard_of_is_tried_when_there_is_no_other(world
 def test_despite_all_is_no_way_around_the_provider_or_a_bound(world):
     world.healths |= {A1.key: OUT, A2.key: OUT, B1.key: OUT}
     world.shared[ON_A.key(Scope.KEY)] = Health(State.DISABLED, Cause.AUTH, "auth", 0.0, 300.0)
-    world.in_flight["b"] = 2
+    world.loads[B1.key] = Load(2)
     refusal = world.refused(BOTH)
     assert refusal.reason is Reason.GATEWAY_OVERLOADED
     assert "backend b has all the calls it may have" in refusal.message
@@ -286,3 +285,28 @@ def test_success_forgets_failures_and_finishes_a_ramp(world):
     world.apply(changes)
     assert decide.succeeded(ON_A1, world.fleet, NOW) == {}
     assert decide.succeeded(ON_A1, world.fleet, 50.0)[pool].unremarkable, "calm forgets the level"
+
+
+def test_in_calm_load_alone_decides_and_in_any_other_weather_it_does_not(world):
+    world.loads = {A1.key: Load(), A2.key: Load(), B1.key: Load()}
+    calm = decide.calm(ONLY_A, world.fleet)
+    assert calm == (Attempt(1, ON_A, A1), Attempt(1, ON_A, A2))
+    assert {decide.among(calm, world.fleet, NOW, world.dice).replica for _ in range(50)} == {A1, A2}
+    world.loads[A1.key] = Load(1)
+    assert {decide.among(calm, world.fleet, NOW, world.dice).replica for _ in range(50)} == {A2}
+    assert decide.among(calm[:1], world.fleet, NOW, world.dice) is calm[0]
+    assert decide.calm(A_THEN_B, world.fleet) == calm
+    assert decide.calm(BOTH, world.fleet) == (), "shares differ, and b has a bound"
+    assert decide.calm(Resolution("b", ((ON_B,),)), world.fleet) == ()
+    world.healths[A2.key] = Health(State.SLOW_START, since=NOW)
+    assert decide.calm(ONLY_A, world.fleet) == ()
+    world.healths[A2.key] = WELL
+    world.shared[ON_B.key(Scope.POOL)] = LIMITED
+    assert decide.calm(ONLY_A, world.fleet) == ()
+
+
+def test_a_success_is_routine_only_when_it_changes_nothing(world):
+    assert decide.is_routine(ON_A1, world.fleet)
+    assert not decide.is_routine(ON_A1._replace(probes=(A1.key,)), world.fleet)
+    world.healths[A1.key] = Health(failures=1.0)
+    assert not decide.is_routine(ON_A1, world.fleet)

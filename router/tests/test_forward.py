@@ -253,11 +253,82 @@ async def test_a_cancel_reaches_the_adapter_at_once_and_blames_nobody(adapters, 
         await asyncio.wait_for(a.cancelled.wait(), 5)
         took_s = time.monotonic() - began
         fleet = suite.router.roster.fleet
-        await suite.until(lambda: fleet.in_flight == {"a": 0})
+        await suite.until(lambda: not any(load.in_flight for load in fleet.loads.values()))
         assert took_s < 0.2
         assert not fleet.shared
         assert [h.failures for h in fleet.healths.values()] == [0]
         await asyncio.sleep(0)
+
+
+async def test_a_stream_that_probes_in_vain_keeps_its_target_out_for_longer(adapters, kit):
+    (a,) = await adapters()
+    a.stream = kit.fails(Reason.ERROR_REASON_RATE_LIMITED)
+    async with kit.routing([kit.backend("a", a)]) as suite:
+        roster = suite.router.roster
+        await suite.stream()
+        (key,) = roster.fleet.shared
+        assert roster.fleet.shared[key].level == 1
+        await suite.until(lambda: roster.fleet.shared[key].admission(roster.clock()).name == "PROBE")
+        await suite.stream()
+        assert roster.fleet.shared[key].level == 2
+        assert len(a.received) == 2
+
+
+class Spans:
+    """Telemetry that notes what begins and ends."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def start_call(self, method, metadata, name="call"):
+        self.noted.append(name)
+        spans = self
+
+        class Span:
+            ended = False
+
+            def start_attempt(self, method, backend):
+                return spans.start_call(method, (), f"attempt at {backend}")
+
+            def propagation(self):
+                return (("traceparent", f"of {name}"),)
+
+            def finish(self, end, code):
+                assert not self.ended, "twice"
+                self.ended = True
+                spans.noted.append(f"{name} {code.name}")
+
+        return Span()
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_every_span_that_begins_ends_once_with_its_status(adapters, kit):
+    (a,) = await adapters()
+    spans, hang = Spans(), asyncio.Event()
+    async with kit.routing([kit.backend("a", a)], telemetry=spans) as suite:
+        await suite.generate()
+        assert a.received[0].metadata["traceparent"] == "of attempt at a"
+        await suite.stream()
+        a.unary = a.stream = kit.fails(Reason.ERROR_REASON_INVALID_REQUEST)
+        await suite.stream()
+        with pytest.raises(grpc.aio.AioRpcError):
+            await suite.generate()
+        with pytest.raises(grpc.aio.AioRpcError):
+            await suite.generate("nosuch")
+        a.stream = kit.streams(kit.WHOLE[0], hang=hang)
+        call = suite.call()
+        await call.read()
+        call.cancel()
+        await suite.until(lambda: spans.noted[-1] == "call CANCELLED")
+    good, bad = ["call", "attempt at a"], "INVALID_ARGUMENT"
+    assert spans.noted == [
+        *good, "attempt at a OK", "call OK", *good, "attempt at a OK", "call OK",
+        *good, f"attempt at a {bad}", f"call {bad}", *good, f"attempt at a {bad}", f"call {bad}",
+        "call", "call NOT_FOUND",
+        *good, "attempt at a CANCELLED", "call CANCELLED",
+    ]  # fmt: skip
 
 
 async def test_the_deadline_is_passed_on_with_a_margin_and_told_typed(adapters, kit):
@@ -277,7 +348,9 @@ async def test_the_deadline_is_passed_on_with_a_margin_and_told_typed(adapters, 
         await suite.generate(limit_s=None)
         with pytest.raises(grpc.aio.AioRpcError) as hopeless:
             await suite.generate(limit_s=0.045)
-        assert not suite.router.roster.fleet.shared
+        fleet = suite.router.roster.fleet
+        assert not fleet.shared
+        assert {h.failures for h in fleet.healths.values()} == {0}
     assert a.received[0].left_s == pytest.approx(0.35, abs=0.06)
     assert a.received[0].left_s <= 0.35
     assert kit.error_of(raised.value).reason == Reason.ERROR_REASON_DEADLINE_EXCEEDED

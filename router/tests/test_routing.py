@@ -138,6 +138,16 @@ async def test_statuses_without_a_typed_error_get_one_and_no_foreign_text(adapte
     assert metadata.END in dict(status.trailing_metadata())
 
 
+@pytest.mark.parametrize("code", [0, 99])
+async def test_a_typed_error_with_an_impossible_code_has_that_of_its_status(adapters, kit, code):
+    (a,) = await adapters()
+    a.unary = kit.fails(Reason.ERROR_REASON_INVALID_REQUEST, code=code)
+    async with kit.routing([kit.backend("a", a)]) as suite:
+        error, status = await failing(suite, kit)
+    assert status.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.code == 3
+
+
 async def test_a_killed_replica_costs_no_call_and_is_listed_with_reason_and_times(adapters, kit):
     a, b = await adapters(2)
     async with kit.routing([kit.backend("one", a, b)]) as suite:
@@ -244,6 +254,29 @@ async def test_names_that_lead_nowhere_are_refused_with_what_is_known(adapters, 
     for each in (broken, foreign, odd_id, odd_word):
         assert each.reason == Reason.ERROR_REASON_INVALID_REQUEST
     assert [each.metadata[metadata.MODEL_NATIVE] for each in a.received] == ["m", "m"]
+
+
+async def test_too_large_a_request_is_refused_with_the_bound(adapters, kit):
+    (a,) = await adapters()
+    async with kit.routing([kit.backend("a", a)], max_request_bytes=5000) as suite:
+        error, _ = await failing(suite, kit, body=b"\x0a\x06fake/m" + b"\xa2\x06\x90\x4e" + b"x" * 10000)
+    assert error.reason == Reason.ERROR_REASON_REQUEST_TOO_LARGE
+    assert "ANTIPHON_MAX_REQUEST_BYTES" in error.message
+    assert not a.received
+
+
+async def test_a_failed_call_and_a_change_of_health_are_one_log_line_each(adapters, kit, caplog):
+    (a,) = await adapters()
+    a.unary = kit.fails(Reason.ERROR_REASON_RATE_LIMITED, retry_delay_s=9)
+    with caplog.at_level("INFO"):
+        async with kit.routing([kit.backend("a", a)]) as suite:
+            caplog.clear()
+            await failing(suite, kit)
+            a.unary = kit.answers
+    lines = [r for r in caplog.records if r.message in ("call_failed", "health_changed")]
+    assert [r.message for r in lines[:2]] == ["health_changed", "call_failed"]
+    assert (lines[0].state, lines[0].reason, lines[0].target) == ("RATE_LIMITED", "RATE_LIMIT", "fake/m")
+    assert lines[1].code == "RESOURCE_EXHAUSTED"
 
 
 async def test_more_calls_than_admitted_are_refused(adapters, kit):

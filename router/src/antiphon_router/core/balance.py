@@ -57,16 +57,25 @@ def observed_cancel(load: Load, elapsed_s: float, now: float) -> Load:
 
 def pick(choices: Sequence[Weighted], now: float, dice: Dice) -> int:
     """Index of the choice that takes the call. There is at least one."""
-    count = len(choices)
-    if count == 1:
+    if len(choices) == 1:
         return 0
     share = choices[0].share
     if any(choice.share != share for choice in choices):
         return _drawn(choices, now, dice)
+    first, second = two_of(len(choices), dice)
+    return second if is_cheaper(choices[second].load, choices[first].load, now) else first
+
+
+def two_of(count: int, dice: Dice) -> tuple[int, int]:
+    """Two different numbers below `count`, which is at least 2."""
     first = int(dice.random() * count)
-    second = (first + 1 + int(dice.random() * (count - 1))) % count
-    one, two = _costs((choices[first].load, choices[second].load), now)
-    return second if two < one else first
+    return first, (first + 1 + int(dice.random() * (count - 1))) % count
+
+
+def is_cheaper(one: Load, other: Load, now: float) -> bool:
+    """Whether a call costs less at `one`."""
+    costs = _costs((one, other), now)
+    return costs[0] < costs[1]
 
 
 def _drawn(choices: Sequence[Weighted], now: float, dice: Dice) -> int:

@@ -7,15 +7,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from antiphon_router.core.balance import pick
+from antiphon_router.core.balance import is_cheaper, pick, two_of
 from antiphon_router.core.failover import Attempt, Turn, heals
 from antiphon_router.core.faults import Effect, Failure, Reason, Rule, classified
 from antiphon_router.core.health import UNOBSERVED, Admission, Health
 from antiphon_router.core.resolve import Refusal, Resolution
-from antiphon_router.core.values import Candidate, Cause, Dice, Load, Replica, Replicas, Scope, State, TargetKey
+from antiphon_router.core.values import (
+    Backend,
+    Candidate,
+    Cause,
+    Dice,
+    Load,
+    Replica,
+    Replicas,
+    Scope,
+    State,
+    TargetKey,
+)
 
 BACKOFF_S: Final = 0.1
 _MAX_BLOCKS_TOLD: Final = 6
+
+_IDLE: Final = Load()
+_NORMAL: Final = Health()
 
 Changes = dict[TargetKey, Health]
 
@@ -30,7 +44,11 @@ class Fleet:
     shared: Mapping[TargetKey, Health]
     """Of all other scopes; only what is remarkable."""
     loads: Mapping[TargetKey, Load]
-    in_flight: Mapping[str, int]
+
+
+def in_flight(backend: Backend, fleet: Fleet) -> int:
+    """Calls that run at `backend` now."""
+    return sum(fleet.loads.get(replica.key, _IDLE).in_flight for replica in fleet.replicas.get(backend.id, ()))
 
 
 class Entry(NamedTuple):
@@ -67,8 +85,31 @@ class _Admitted(NamedTuple):
 
 
 _WELL: Final = _Admitted()
-_IDLE: Final = Load()
-_NORMAL: Final = Health()
+
+
+def calm(resolution: Resolution, fleet: Fleet) -> tuple[Attempt, ...]:
+    """The first attempts between which nothing but load decides, until a health or a replica changes.
+
+    Empty where more than that decides: `choose` then. It would give the same, for many times the work.
+    """
+    tier = resolution.tiers[0]
+    share = {(candidate.weight, len(fleet.replicas.get(candidate.backend.id, ()))) for candidate in tier}
+    if fleet.shared or len(share) > 1 or any(candidate.backend.max_in_flight for candidate in tier):
+        return ()
+    pairs = [(candidate, replica) for candidate in tier for replica in fleet.replicas.get(candidate.backend.id, ())]
+    if any(fleet.healths.get(replica.key, UNOBSERVED).state is not State.HEALTHY for _, replica in pairs):
+        return ()
+    return tuple(Attempt(1, candidate, replica) for candidate, replica in pairs)
+
+
+def among(attempts: Sequence[Attempt], fleet: Fleet, now: float, dice: Dice) -> Attempt:
+    """The one of calm `attempts` that load chooses."""
+    if len(attempts) == 1:
+        return attempts[0]
+    first, second = two_of(len(attempts), dice)
+    one, other = attempts[first], attempts[second]
+    cheaper = is_cheaper(fleet.loads[other.replica.key], fleet.loads[one.replica.key], now)
+    return other if cheaper else one
 
 
 def choose(resolution: Resolution, turn: Turn, fleet: Fleet, now: float, dice: Dice) -> Attempt | Refusal:
@@ -96,7 +137,7 @@ def _entries(
         backend = candidate.backend
         if turn.closed and backend.id in turn.closed:
             continue
-        if backend.max_in_flight and fleet.in_flight.get(backend.id, 0) >= backend.max_in_flight:
+        if backend.max_in_flight and in_flight(backend, fleet) >= backend.max_in_flight:
             blocks.append(Block(TargetKey(Scope.REPLICA, backend.id), None))
             continue
         shared = _shared(candidate, look) if fleet.shared else _WELL
@@ -213,6 +254,12 @@ def _told(block: Block, now: float) -> str:
 def started(attempt: Attempt, fleet: Fleet, now: float) -> Changes:
     """`attempt` leaves: what it probes takes no second call until it is back."""
     return _changed([(key, _health(fleet, key, now).started(now)) for key in attempt.probes], fleet)
+
+
+def is_routine(attempt: Attempt, fleet: Fleet) -> bool:
+    """Whether a success of `attempt` would change nothing."""
+    health = fleet.healths.get(attempt.replica.key, UNOBSERVED)
+    return health.state is State.HEALTHY and not health.failures and not attempt.probes and not fleet.shared
 
 
 def succeeded(attempt: Attempt, fleet: Fleet, now: float) -> Changes:

@@ -26,9 +26,12 @@ class Catalog:
     default: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resolution:
-    """The ways to serve a call, lower tiers first. `by_route`: the operator chose the models, not the caller."""
+    """The ways to serve a call, lower tiers first. `by_route`: the operator chose the models, not the caller.
+
+    Compared by identity, so that what follows from one can be looked up fast.
+    """
 
     name: str
     tiers: tuple[tuple[Candidate, ...], ...]

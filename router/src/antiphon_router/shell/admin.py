@@ -12,6 +12,7 @@ from antiphon_contract.errors import CallFailure, Reason, failure
 from antiphon_kit.call import Call, Context, Edge
 from antiphon_kit.recorder import set_duration
 from antiphon_router.core.balance import FORGOTTEN_AFTER_S
+from antiphon_router.core.decide import in_flight
 from antiphon_router.core.resolve import Catalog
 from antiphon_router.core.values import Backend, Candidate, Scope, State, TargetKey
 from antiphon_router.shell.roster import Roster
@@ -131,7 +132,7 @@ class AdminServicer:
         summary = self._target(decides) if replicas else health_pb2.Target()
         summary.id = backend.id
         summary.ClearField("scope")
-        summary.in_flight = self._roster.fleet.in_flight.get(backend.id, 0)
+        summary.in_flight = in_flight(backend, self._roster.fleet)
         return summary
 
     def _rank(self, key: TargetKey) -> int:

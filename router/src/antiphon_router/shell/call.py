@@ -12,7 +12,7 @@ import grpc
 
 from antiphon.llm.v1 import error_pb2, response_pb2
 from antiphon_contract import metadata
-from antiphon_contract.errors import RpcStatus, end_trailer, to_status
+from antiphon_contract.errors import CODE_BY_NUMBER, RpcStatus, end_trailer, to_status
 from antiphon_kit.telemetry import CallSpan
 from antiphon_router.core import failover
 from antiphon_router.core.failover import MAX_FAILURES, NEW_TURN, Attempt, Stop, Tried
@@ -57,7 +57,7 @@ class Call:
     ) -> None:
         self._roster = roster
         self._span = span
-        self._attempt_span = span
+        self._attempt_span: CallSpan | None = None
         self._turn = NEW_TURN
         self._wrecks: list[Wreck] = []
         self._started = roster.clock()
@@ -78,6 +78,10 @@ class Call:
         self._attempt_span = self._span.start_attempt(self.method, running.attempt.candidate.backend.id)
         return running
 
+    def elapsed_s(self) -> float:
+        """Since the call arrived."""
+        return self._roster.clock() - self._started
+
     def left_s(self) -> float:
         """Until the deadline."""
         return self._deadline - self._roster.clock()
@@ -93,23 +97,33 @@ class Call:
             (metadata.ATTEMPT, f"{attempt.number}/{MAX_FAILURES}"),
             (metadata.ATTEMPT_ID, f"{self._id}-{attempt.number}"),
             (metadata.REQUEST_ID, self.request_id),
-            *self._attempt_span.propagation(),
+            *(self._attempt_span or self._span).propagation(),
         )
 
     def served(self, attempt: Attempt, end: bytes, first_content_s: float | None = None) -> tuple[Trailer, ...]:
         """The trailers of an answer. `end`: the adapter's record as received."""
-        self._attempt_span.finish(None, grpc.StatusCode.OK)
+        self._end_attempt(grpc.StatusCode.OK)
         if self.attempts or first_content_s is not None:
             record = router_end(self.attempts, attempt, self._roster.clock() - self._started, first_content_s)
         else:
             record = plain_router_end(attempt.candidate.backend.id)
         # Not in the headers: for a unary call those would take a message of their own.
-        return (
-            (metadata.END, end),
+        mine = (
             (metadata.ROUTER_END, record),
             (metadata.BACKEND, attempt.candidate.backend.id),
             (metadata.REQUEST_ID, self.request_id),
         )
+        return ((metadata.END, end), *mine) if end else mine
+
+    def close_attempt(self, running: Running) -> None:
+        """Nothing of the attempt runs any more, however it ended; to be called after its outcome is told."""
+        running.close()
+        self._end_attempt(grpc.StatusCode.CANCELLED)
+
+    def _end_attempt(self, code: grpc.StatusCode) -> None:
+        if self._attempt_span is not None:
+            self._attempt_span.finish(None, code)
+            self._attempt_span = None
 
     def attempt_failed(self, running: Running, wreck: Wreck, *, committed: bool = False) -> None:
         """Returns if the call goes on with another attempt, else raises Answer."""
@@ -117,7 +131,7 @@ class Call:
         error = placed(wreck.error, attempt)
         failure = failure_of(wreck, elapsed_s)
         running.failed(failure, error)
-        self._attempt_span.finish(None, _code(error))
+        self._end_attempt(CODE_BY_NUMBER[error.code])
         self._turn = failover.failed(self._turn, attempt, failure)
         self._wrecks.append(wreck)
         self.attempts.append(failed_attempt(attempt, error, elapsed_s))
@@ -148,7 +162,3 @@ class Call:
         if final is not None:
             extra.append((metadata.BACKEND, final.candidate.backend.id))
         return to_status(error, *extra)
-
-
-def _code(error: error_pb2.CallError) -> grpc.StatusCode:
-    return to_status(error).code

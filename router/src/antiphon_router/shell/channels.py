@@ -1,12 +1,11 @@
 """Owns the connections to replicas: one channel each, its calls, and the health stream that watches it.
 
-    opened ── Watch ──> SERVING / NOT_SERVING, as told ── lost ──> unreachable ── 0.1 s, doubled to 2 s ──> Watch
+    named ── Watch ──> SERVING / NOT_SERVING, as told ── lost ──> unreachable ── 0.1 s, doubled to 2 s ──> Watch
 
 Forbids itself: serializers (bytes in, bytes out) and retries (only the failover of a call repeats anything).
 """
 
 import asyncio
-import contextlib
 from types import TracebackType
 from typing import Final, Self
 
@@ -38,9 +37,9 @@ class Link:
         self._channel = grpc.aio.insecure_channel(replica.address, options=ROUTER_TO_PROVIDER)
         self._unary: dict[str, UnaryCall] = {}
         self._stream: dict[str, StreamCall] = {}
-        self.watching: asyncio.Task[None] | None = None
-        self.backends = 1
-        """How many backends name this replica."""
+        self._watching: asyncio.Task[None] | None = None
+        self.backends = 0
+        """How many backends name this replica. 0: it is leaving."""
 
     def unary(self, method: str) -> UnaryCall:
         """Calls `method` ("/package.Service/Method") with one message each way."""
@@ -85,18 +84,21 @@ class Link:
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, LAST_RETRY_S)
 
+    def watch_for(self, roster: Roster) -> None:
+        """Begin to watch, in a task that `unwatch` or `close` ends."""
+        self._watching = asyncio.create_task(self.watch(roster), name=f"watch {self.replica.address}")
+
+    async def unwatch(self) -> None:
+        """Stop watching."""
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
     async def close(self) -> None:
         """Stop watching and close the channel; calls that still run are cancelled."""
         await self.unwatch()
         await self._channel.close(None)
-
-    async def unwatch(self) -> None:
-        """Stop watching."""
-        if self.watching is not None:
-            self.watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.watching
-            self.watching = None
 
 
 def _lost(replica: Replica, error: grpc.aio.AioRpcError | None) -> error_pb2.CallError:
@@ -108,12 +110,11 @@ def _lost(replica: Replica, error: grpc.aio.AioRpcError | None) -> error_pb2.Cal
 
 
 class Links:
-    """All links, for the body of an `async with`."""
+    """All links, for the body of an `async with`. Backends may share a replica; one that none names any more leaves."""
 
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
         self._links: dict[TargetKey, Link] = {}
-        self._leaving: list[Link] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -121,42 +122,40 @@ class Links:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for link in [*self._links.values(), *self._leaving]:
+        for link in self._links.values():
             await link.close()
 
     def __getitem__(self, key: TargetKey) -> Link:
         return self._links[key]
 
     def open(self, replica: Replica) -> None:
-        """Connect to `replica` and watch it. Backends may share one."""
+        """Connect to `replica` and watch it."""
         link = self._links.get(replica.key)
         if link is None:
-            self._roster.add(replica)
             link = self._links[replica.key] = Link(replica)
-        elif link in self._leaving:
-            self._leaving.remove(link)
+        elif not link.backends:
+            self._roster.detach(link.replica)
             self._roster.readmit(replica)
-        else:
-            self._roster.add(replica)
-            link.backends += 1
-            return
-        link.watching = asyncio.create_task(link.watch(self._roster), name=f"watch {replica.address}")
+            link.replica = replica
+        self._roster.add(replica)
+        link.backends += 1
+        if link.backends == 1:
+            link.watch_for(self._roster)
 
     async def leave(self, replica: Replica) -> None:
         """Let `replica` finish what it does; it gets nothing new."""
         link = self._links[replica.key]
-        if link.backends > 1:
-            link.backends -= 1
+        link.backends -= 1
+        if link.backends:
             self._roster.detach(replica)
             return
-        await link.unwatch()
+        link.replica = replica
         self._roster.remove(replica)
-        self._leaving.append(link)
+        await link.unwatch()
 
     async def sweep(self) -> None:
         """Close the links of replicas that left and have nothing left to do."""
-        for link in [link for link in self._leaving if self._roster.is_idle(link.replica)]:
-            self._leaving.remove(link)
+        for link in [link for link in self._links.values() if not link.backends and self._roster.is_idle(link.replica)]:
             del self._links[link.replica.key]
             self._roster.forget(link.replica)
             await link.close()

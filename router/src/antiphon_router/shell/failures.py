@@ -8,7 +8,7 @@ import grpc
 
 from antiphon.llm.v1 import error_pb2
 from antiphon_contract import metadata
-from antiphon_contract.errors import RULES, CallFailure, Reason, call_error, from_trailers, reason_name
+from antiphon_contract.errors import CODE_BY_NUMBER, RULES, CallFailure, Reason, call_error, from_trailers, reason_name
 from antiphon_contract.errors import failure as call_failure
 from antiphon_kit.stream import interrupted
 from antiphon_router.core import faults
@@ -37,9 +37,11 @@ def wreck_of(raised: grpc.aio.AioRpcError, attempt: Attempt) -> Wreck:
     """The wreck that a status makes: the adapter's own words where there are any."""
     trailers = tuple(raised.trailing_metadata() or ())
     error = from_trailers(trailers)
-    if error is not None:
-        return Wreck(error, end=end_in(trailers))
     code = raised.code()
+    if error is not None:
+        if error.code not in CODE_BY_NUMBER or not error.code:
+            error.code = code.value[0]
+        return Wreck(error, end=end_in(trailers))
     lost = code in (_C.UNAVAILABLE, _C.CANCELLED)
     return Wreck(_untyped(code, raised.details() or "", attempt), lost)
 

@@ -14,11 +14,12 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from antiphon.llm.v1 import error_pb2
+from antiphon_contract.errors import end_trailer
 from antiphon_router.shell.call import Answer, Call, Context, Trailer
 from antiphon_router.shell.channels import Links
 from antiphon_router.shell.failures import Wreck, after_content, draining, end_in, no_answer, placed, wreck_of
 from antiphon_router.shell.roster import Running
-from antiphon_router.shell.wire import attempts_frame, closing_frame, is_numbered
+from antiphon_router.shell.wire import Passed, attempts_frame, closing_frame, is_numbered
 
 NOTHING: Final = b""
 """What a handler of a stream returns; gRPC ignores it."""
@@ -63,65 +64,82 @@ class Forwarder:
                 self._raise_cut(call, running)
                 raise
             finally:
-                running.close()
+                call.close_attempt(running)
 
     async def stream(self, call: Call, request: bytes, context: Context) -> bytes:
         """Forward a call that is answered by a stream. Raises Answer for any other end than a whole stream."""
         while True:
             running = call.begin()
-            relay = _Relay(call, running, context)
+            relay = _Relay(call, running, context, len(request))
             try:
-                await _waited(running)
-                rpc = self._links[running.attempt.replica.key].stream(call.method)(
-                    request, timeout=call.left_s(), metadata=call.outgoing(running.attempt)
-                )
-                self._rpcs.add(rpc)
-                try:
-                    async for frame in rpc:
-                        await relay.forward(frame)
-                    trailers = await rpc.trailing_metadata()
-                finally:
-                    self._ended(rpc)
-                wreck = relay.finished(tuple(trailers))
+                wreck = await self._relayed(call, running, request, relay)
                 if wreck is None:
                     return NOTHING
-            except grpc.aio.AioRpcError as raised:
-                wreck = wreck_of(raised, running.attempt)
-            except DecodeError:
-                wreck = no_answer(running.attempt)
+                await relay.failed(wreck)
             except asyncio.CancelledError:
                 await self._end_cut(call, running, relay)
                 raise
             finally:
-                running.close()
-            await relay.failed(wreck)
+                call.close_attempt(running)
+
+    async def _relayed(self, call: Call, running: Running, request: bytes, relay: "_Relay") -> Wreck | None:
+        attempt = running.attempt
+        try:
+            await _waited(running)
+            rpc = self._links[attempt.replica.key].stream(call.method)(
+                request, timeout=call.left_s(), metadata=call.outgoing(attempt)
+            )
+            self._rpcs.add(rpc)
+            try:
+                async for frame in rpc:
+                    await relay.forward(frame)
+                return relay.finished(tuple(await rpc.trailing_metadata()))
+            finally:
+                self._ended(rpc)
+        except grpc.aio.AioRpcError as raised:
+            return wreck_of(raised, attempt)
+        except DecodeError:
+            return no_answer(attempt)
 
     def _ended(self, rpc: grpc.aio.Call) -> None:
         """Whatever happens to the caller's RPC, the replica's ends with it."""
         self._rpcs.discard(rpc)
         rpc.cancel()
 
-    def _raise_cut(self, call: Call, running: Running, *, committed: bool = False) -> None:
+    def _raise_cut(self, call: Call, running: Running, *, committed: bool = False, end: bytes = b"") -> None:
         """Raises Answer if it was this router that cut the call, and not the caller who left."""
         if self._cut and not is_cancelled():
             error = placed(draining(committed=committed), running.attempt)
-            raise Answer(call.status(error, final=running.attempt))
+            raise Answer(call.status(error, end=end, final=running.attempt))
 
     async def _end_cut(self, call: Call, running: Running, relay: "_Relay") -> None:
+        end = b""
         if self._cut and not is_cancelled() and relay.last is not None:
-            await relay.close(placed(draining(committed=True), running.attempt))
-        self._raise_cut(call, running, committed=relay.last is not None)
+            end = await relay.close(placed(draining(committed=True), running.attempt))
+        self._raise_cut(call, running, committed=relay.last is not None, end=end)
 
 
 class _Relay:
     """One attempt's stream on its way to the caller. `last`: the numbered frame forwarded last; None: not committed."""
 
-    __slots__ = ("_call", "_context", "_first_content_s", "_running", "last")
+    __slots__ = (
+        "_answer_bytes",
+        "_call",
+        "_context",
+        "_first",
+        "_first_content_s",
+        "_request_bytes",
+        "_running",
+        "last",
+    )
 
-    def __init__(self, call: Call, running: Running, context: Context) -> None:
+    def __init__(self, call: Call, running: Running, context: Context, request_bytes: int) -> None:
         self._call = call
         self._running = running
         self._context = context
+        self._request_bytes = request_bytes
+        self._answer_bytes = 0
+        self._first = b""
         self._first_content_s = 0.0
         self.last: bytes | None = None
 
@@ -130,6 +148,9 @@ class _Relay:
         if is_numbered(frame):
             if self.last is None:
                 await self._commit()
+                self._first = frame
+            else:
+                self._answer_bytes += len(frame)
             self.last = frame
         await self._write(frame)
 
@@ -160,15 +181,18 @@ class _Relay:
             self._call.attempt_failed(self._running, wreck)
             return
         wreck = after_content(wreck)
-        await self.close(placed(wreck.error, self._running.attempt))
-        self._call.attempt_failed(self._running, wreck, committed=True)
+        end = await self.close(placed(wreck.error, self._running.attempt))
+        self._call.attempt_failed(self._running, Wreck(wreck.error, wreck.lost, wreck.end or end), committed=True)
 
-    async def close(self, error: error_pb2.CallError) -> None:
-        """Add the `end` that the adapter owes, if it does."""
+    async def close(self, error: error_pb2.CallError) -> bytes:
+        """Add the `end` that the adapter owes, if it does; returns it as a trailer's value, empty if it owed none."""
         assert self.last is not None
-        closing = closing_frame(self.last, error)
-        if closing is not None:
-            await self._write(closing)
+        passed = Passed(self._first, self._request_bytes, self._answer_bytes, self._call.elapsed_s())
+        closing = closing_frame(self.last, error, passed)
+        if closing is None:
+            return b""
+        await self._write(closing.SerializeToString())
+        return end_trailer(closing.events[0].end)[1]
 
 
 async def _waited(running: Running) -> None:

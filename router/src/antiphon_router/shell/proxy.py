@@ -33,6 +33,9 @@ _AFTER_CONTENT: Final = ("fail", "restart", "hold")
 _REQUEST_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{metadata.MAX_REQUEST_ID_CHARS}}}")
 
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
+_OK: Final = RpcStatus(grpc.StatusCode.OK, "", ())
+_CANCELLED: Final = RpcStatus(grpc.StatusCode.CANCELLED, "", ())
+
 Incoming = Mapping[str, str | bytes]
 Work = Callable[[Call, bytes, Context], Awaitable[bytes]]
 
@@ -48,12 +51,14 @@ class ChatProxy(grpc.GenericRpcHandler):
         admission: Admission,
         *,
         total_timeout_s: float,
+        max_request_bytes: int,
         telemetry: Telemetry = OFF,
     ) -> None:
         self._catalog = catalog
         self._roster = roster
         self._admission = admission
         self._total_timeout_s = total_timeout_s
+        self._max_request_bytes = max_request_bytes
         self._telemetry = telemetry
         self._resolved: dict[tuple[str, str], Resolution | Refusal] = {}
         prefix = secrets.token_hex(5)
@@ -76,13 +81,14 @@ class ChatProxy(grpc.GenericRpcHandler):
         async def answer(request: bytes, context: Context) -> bytes:
             received = context.invocation_metadata() or ()
             span = self._telemetry.start_call(method, received)
-            code = grpc.StatusCode.CANCELLED
+            size, admitted, status = len(request), False, _CANCELLED
             try:
-                with self._admission.slot(len(request)):
-                    call = self._open(method, request, dict(received), context.time_remaining(), span)
-                    result = await work(call, request, context)
-                code = grpc.StatusCode.OK
-                return result  # noqa: TRY300 - the span ends with whatever happens
+                self._admission.enter(size)
+                admitted = True
+                call = self._open(method, request, dict(received), context.time_remaining(), span)
+                result = await work(call, request, context)
+                status = _OK
+                return result  # noqa: TRY300 - `finally` ends the span
             except Answer as given:
                 status = given.status
             except CallFailure as failed:
@@ -96,19 +102,27 @@ class ChatProxy(grpc.GenericRpcHandler):
                 log.exception("internal_error", extra={"method": method})
                 status = _status(Reason.ERROR_REASON_GATEWAY_INTERNAL, "the router failed to carry out the call")
             finally:
-                span.finish(None, code)
+                if admitted:
+                    self._admission.leave(size)
+                span.finish(None, status.code)
+            log.info("call_failed", extra={"method": method, "code": status.code.name, "detail": status.details})
             return await context.abort_with_status(status)
 
         return answer
 
     def _open(self, method: str, request: bytes, incoming: Incoming, left_s: float | None, span: CallSpan) -> Call:
+        if len(request) > self._max_request_bytes:
+            raise failure(
+                Reason.ERROR_REASON_REQUEST_TOO_LARGE,
+                f"the request has {len(request)} bytes, more than the {self._max_request_bytes} that the router takes "
+                "(ANTIPHON_MAX_REQUEST_BYTES); shorten it",
+            )
         model = incoming.get(metadata.MODEL)
         key = (str(model) if model is not None else model_of(request), str(incoming.get(metadata.PROVIDER, "")))
         resolution = self._resolved.get(key) or self._resolve(key)
         if isinstance(resolution, Refusal):
             raise refused(resolution)
-        after_content = incoming.get(metadata.AFTER_CONTENT, "fail")
-        if after_content not in _AFTER_CONTENT:
+        if incoming.get(metadata.AFTER_CONTENT, "fail") not in _AFTER_CONTENT:
             raise _unusable(metadata.AFTER_CONTENT, f"use one of {', '.join(_AFTER_CONTENT)}")
         request_id = incoming.get(metadata.REQUEST_ID, "")
         if request_id and not (isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id)):

@@ -3,6 +3,7 @@
 Forbids itself: deciding. Everything happens on the event loop, between two awaits.
 """
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -13,16 +14,21 @@ from antiphon.llm.v1 import error_pb2
 from antiphon_router.core import balance, decide
 from antiphon_router.core.budget import Budget, credited, spent
 from antiphon_router.core.decide import Changes, Fleet
-from antiphon_router.core.failover import Attempt, Turn
-from antiphon_router.core.faults import Failure, classified, is_upstream
+from antiphon_router.core.failover import NEW_TURN, Attempt, Turn
+from antiphon_router.core.faults import Failure, Reason, classified, is_upstream
 from antiphon_router.core.health import REMOVED, UNOBSERVED, Health
 from antiphon_router.core.resolve import Refusal, Resolution
 from antiphon_router.core.values import Cause, Dice, Load, Replica, Scope, State, TargetKey
 
+log = logging.getLogger(__name__)
+
 MAX_SHARED: Final = 4096
 """Targets other than replicas that are remembered while something is wrong with them; callers name models."""
 
+MAX_CALM: Final = 1024
 BUDGET_EVERY_S: Final = 0.5
+
+UNREMARKABLE: Final = Health()
 
 T = TypeVar("T")
 
@@ -54,26 +60,28 @@ class Roster:
         self._healths: dict[TargetKey, Health] = {}
         self._shared: dict[TargetKey, Health] = {}
         self._loads: dict[TargetKey, Load] = {}
-        self._in_flight: dict[str, int] = {}
+        self._calm: dict[Resolution, tuple[Attempt, ...]] = {}
         self._budget = Budget(updated=clock())
         self._requests = 0
         self.last_errors: dict[TargetKey, LastError] = {}
-        self.fleet = Fleet(self._replicas, self._healths, self._shared, self._loads, self._in_flight)
+        self.fleet = Fleet(self._replicas, self._healths, self._shared, self._loads)
 
     # Replicas come and go.
 
     def add(self, replica: Replica) -> None:
         """`replica` exists; nothing is known of it until its health stream speaks. It may be another backend's too."""
+        self._calm.clear()
         self._replicas.setdefault(replica.backend, []).append(replica)
         self._healths.setdefault(replica.key, Health(State.UNSPECIFIED, since=self.clock()))
         self._loads.setdefault(replica.key, Load())
 
     def readmit(self, replica: Replica) -> None:
-        """`replica` is back before it was forgotten."""
+        """`replica` is back before it was forgotten: a new one as far as its health goes."""
         self._apply({replica.key: Health(State.UNSPECIFIED, since=self.clock())})
 
     def detach(self, replica: Replica) -> None:
         """`replica` is no longer its backend's, only another's."""
+        self._calm.clear()
         self._replicas[replica.backend].remove(replica)
 
     def remove(self, replica: Replica) -> None:
@@ -95,7 +103,7 @@ class Roster:
     def health_of(self, key: TargetKey) -> Health:
         """Health of any target, as of now."""
         mapping = self._healths if key.scope is Scope.REPLICA else self._shared
-        return mapping.get(key, UNOBSERVED if key.scope is Scope.REPLICA else Health()).at(self.clock())
+        return mapping.get(key, UNOBSERVED if key.scope is Scope.REPLICA else UNREMARKABLE).at(self.clock())
 
     def takes_calls(self, backend: str) -> bool:
         """Whether any replica of `backend` does."""
@@ -144,22 +152,32 @@ class Roster:
     def begin(self, resolution: Resolution, turn: Turn) -> "Running | Refusal":
         """The next attempt of `turn`, which counts as running until `close`."""
         now = self.clock()
-        attempt = decide.choose(resolution, turn, self.fleet, now, self._dice)
-        if isinstance(attempt, Refusal):
-            return attempt
-        if attempt.probes:
-            self._apply(decide.started(attempt, self.fleet, now))
+        attempt = self._calmly(resolution, now) if turn is NEW_TURN else None
+        if attempt is None:
+            decided = decide.choose(resolution, turn, self.fleet, now, self._dice)
+            if isinstance(decided, Refusal):
+                return decided
+            attempt = decided
+            if attempt.probes:
+                self._apply(decide.started(attempt, self.fleet, now))
         self._count(attempt, 1)
         return Running(self, attempt, now)
+
+    def _calmly(self, resolution: Resolution, now: float) -> Attempt | None:
+        attempts = self._calm.get(resolution)
+        if attempts is None:
+            if len(self._calm) >= MAX_CALM:
+                self._calm.clear()
+            attempts = self._calm[resolution] = decide.calm(resolution, self.fleet)
+        return decide.among(attempts, self.fleet, now, self._dice) if attempts else None
 
     def succeeded(self, attempt: Attempt, elapsed_s: float) -> None:
         """First content after `elapsed_s`."""
         now = self.clock()
         key = attempt.replica.key
         self._loads[key] = balance.observed(self._loads[key], elapsed_s, now)
-        changes = decide.succeeded(attempt, self.fleet, now)
-        if changes:
-            self._apply(changes)
+        if not decide.is_routine(attempt, self.fleet):
+            self._apply(decide.succeeded(attempt, self.fleet, now))
 
     def failed(self, attempt: Attempt, failure: Failure, error: error_pb2.CallError) -> None:
         """The upstream failed, or the caller did, before or after content."""
@@ -168,6 +186,8 @@ class Roster:
         rule = classified(failure)
         if is_upstream(rule):
             self._loads[key] = balance.observed_failure(self._loads[key], failure.elapsed_s, now)
+        elif failure.reason is Reason.DEADLINE_EXCEEDED:
+            self._loads[key] = balance.observed_cancel(self._loads[key], failure.elapsed_s, now)
         if rule.scope is not None:
             blamed = key if rule.scope is Scope.REPLICA else attempt.candidate.key(rule.scope)
             self._note(blamed, LastError(error, now))
@@ -185,10 +205,9 @@ class Roster:
         self._count(attempt, -1)
 
     def _count(self, attempt: Attempt, step: int) -> None:
-        key, backend = attempt.replica.key, attempt.candidate.backend.id
+        key = attempt.replica.key
         load = self._loads[key]
         self._loads[key] = Load(load.in_flight + step, load.first_content_s, load.updated)
-        self._in_flight[backend] = self._in_flight.get(backend, 0) + step
 
     def _note(self, key: TargetKey, error: LastError) -> None:
         self.last_errors.pop(key, None)
@@ -196,14 +215,18 @@ class Roster:
         _trim(self.last_errors, (k for k in self.last_errors if k.scope is not Scope.REPLICA))
 
     def _apply(self, changes: Changes) -> None:
+        if not changes:
+            return
+        self._calm.clear()
         turned = False
         for key, health in changes.items():
+            mapping = self._healths if key.scope is Scope.REPLICA else self._shared
+            before = mapping.get(key, UNREMARKABLE)
+            if health.state is not before.state:
+                _log_turn(key, health)
             if key.scope is Scope.REPLICA:
-                before = self._healths.get(key)
                 self._healths[key] = health
-                turned = (
-                    turned or before is None or (before.state in _TAKES_CALLS) is not (health.state in _TAKES_CALLS)
-                )
+                turned = turned or (before.state in _TAKES_CALLS) is not (health.state in _TAKES_CALLS)
             elif health.unremarkable:
                 self._shared.pop(key, None)
             else:
@@ -211,6 +234,12 @@ class Roster:
                 _trim(self._shared, self._shared)
         if turned:
             self.changed()
+
+
+def _log_turn(key: TargetKey, health: Health) -> None:
+    fields = {"scope": key.scope, "target": key.id, "state": health.state, "reason": health.cause, "rule": health.rule}
+    level = logging.INFO if health.state in _TAKES_CALLS else logging.WARNING
+    log.log(level, "health_changed", extra={name: str(value) for name, value in fields.items()})
 
 
 def _trim(mapping: dict[TargetKey, T], oldest: Iterable[TargetKey]) -> None:

@@ -20,13 +20,14 @@ from antiphon_kit.telemetry import OFF, Telemetry
 from antiphon_router.core.resolve import Catalog
 from antiphon_router.settings import RouterSettings
 from antiphon_router.shell import admin, proxy
-from antiphon_router.shell.catalogue import Models
 from antiphon_router.shell.channels import Links
 from antiphon_router.shell.discovery import Discovery
 from antiphon_router.shell.forward import Forwarder
+from antiphon_router.shell.models import Models
 from antiphon_router.shell.roster import Roster
 
 BYTES_IN_FLIGHT_PER_REQUEST: Final = 4
+LIST_LIMIT_S: Final = 10.0
 ADMIN_CALLS: Final = 32
 ADMIN_REQUEST_BYTES: Final = 1 << 20
 NAME: Final = "antiphon-router"
@@ -51,10 +52,17 @@ async def serving(settings: RouterSettings, catalog: Catalog, *, telemetry: Tele
     async with Links(roster) as links:
         forwarder = Forwarder(links)
         chat = proxy.ChatProxy(
-            catalog, roster, forwarder, admission, total_timeout_s=own.total_timeout_s, telemetry=telemetry
+            catalog,
+            roster,
+            forwarder,
+            admission,
+            total_timeout_s=own.total_timeout_s,
+            max_request_bytes=own.max_request_bytes,
+            telemetry=telemetry,
         )
         # ModelsServicer asks for a name and a list of models, nothing else of a provider.
-        models = ModelsServicer(cast("ChatProvider", Models(catalog, roster, links)), Edge("", admission, telemetry))
+        source = cast("ChatProvider", Models(catalog, roster, links))
+        models = ModelsServicer(source, Edge("", admission, telemetry), limit_s=LIST_LIMIT_S)
         public = Service(
             own.listen,
             channel_options.public_server(own.max_request_bytes, int(own.total_timeout_s)),

@@ -3,13 +3,17 @@
 Forbids itself: decoding in a call that goes well.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from antiphon.llm.v1 import chat_pb2, error_pb2, response_pb2, usage_pb2
 from antiphon_contract.errors import Reason, failure
+from antiphon_kit.recorder import set_duration
 
+# About 4 bytes of text make a token; a delta that travels alone adds as much again for its frame.
+_REQUEST_BYTES_PER_TOKEN: Final = 4
+_ANSWER_BYTES_PER_TOKEN: Final = 8
 _MODEL_TAG: Final = 0x0A
 _NUMBERED: Final = 0x08
 _UNNUMBERED: Final = 0x12
@@ -91,10 +95,24 @@ def attempts_frame(attempts: list[response_pb2.Attempt]) -> bytes:
     return frame.SerializeToString()
 
 
-def closing_frame(last: bytes, error: error_pb2.CallError) -> bytes | None:
+class Passed(NamedTuple):
+    """What went through the router of a stream whose service died: all there is to account for it by."""
+
+    first: bytes
+    """The first numbered frame; it tells which response it was."""
+    request_bytes: int
+    answer_bytes: int
+    """Of the numbered frames after the first."""
+    total_s: float
+    """How long the call took."""
+
+
+def closing_frame(
+    last: bytes, error: error_pb2.CallError, passed: Passed | None = None
+) -> chat_pb2.StreamGenerateResponse | None:
     """The frame with the `end` that a service owes after its `last` frame; None if that has it already.
 
-    Usage is the last one that `last` tells; it is never guessed.
+    Usage is the last one that `last` tells, else an estimate from the bytes that `passed`.
     """
     try:
         frame = chat_pb2.StreamGenerateResponse.FromString(last)
@@ -105,16 +123,26 @@ def closing_frame(last: bytes, error: error_pb2.CallError) -> bytes | None:
     sequence = frame.first_sequence + len(frame.events)
     end = end_of(error)
     end.event_count = sequence
-    for event in frame.events:
+    if passed is not None:
+        _account(end, frame, passed)
+    closing = chat_pb2.StreamGenerateResponse(first_sequence=sequence)
+    closing.events.add().end.CopyFrom(end)
+    return closing
+
+
+def _account(end: response_pb2.ResponseEnd, last: chat_pb2.StreamGenerateResponse, passed: Passed) -> None:
+    set_duration(end.timing.total_duration, passed.total_s)
+    end.usage.input_tokens = max(1, passed.request_bytes // _REQUEST_BYTES_PER_TOKEN)
+    end.usage.output_tokens = max(1, passed.answer_bytes // _ANSWER_BYTES_PER_TOKEN)
+    begun = chat_pb2.StreamGenerateResponse.FromString(passed.first)
+    for event in (*begun.events[:1], *last.events):
         if event.HasField("usage"):
             end.usage.CopyFrom(event.usage)
             end.usage.source = usage_pb2.Usage.SOURCE_PROVIDER_PARTIAL
         elif event.HasField("start"):
             end.response_id = event.start.response_id
+            end.provider = event.start.provider
             end.model = event.start.model
-    closing = chat_pb2.StreamGenerateResponse(first_sequence=sequence)
-    closing.events.add().end.CopyFrom(end)
-    return closing.SerializeToString()
 
 
 def end_of(error: error_pb2.CallError) -> response_pb2.ResponseEnd:

@@ -12,7 +12,7 @@ from antiphon.llm.v1 import models_pb2
 from antiphon_contract.errors import CallFailure, Reason, call_error
 from antiphon_router.core.failover import NEW_TURN
 from antiphon_router.core.resolve import Catalog, Resolution
-from antiphon_router.core.values import Backend, Candidate
+from antiphon_router.core.values import Candidate
 from antiphon_router.shell.channels import Links
 from antiphon_router.shell.failures import failure_of, placed, refused, wreck_of
 from antiphon_router.shell.roster import Roster, Running
@@ -31,14 +31,15 @@ class Models:
 
     def __init__(self, catalog: Catalog, roster: Roster, links: Links, *, timeout_s: float = TIMEOUT_S) -> None:
         self._catalog = catalog
+        backends = [backend for own in catalog.providers.values() for backend in own]
+        self._ways = [Resolution(backend.id, ((Candidate(backend, ""),),)) for backend in backends]
         self._roster = roster
         self._links = links
         self._timeout_s = timeout_s
 
     async def list_models(self) -> Sequence[models_pb2.Model]:
         """All models once, and each route as a model. Raises the last CallFailure if no backend answers at all."""
-        backends = [backend for own in self._catalog.providers.values() for backend in own]
-        answers = await asyncio.gather(*(self._of(backend) for backend in backends))
+        answers = await asyncio.gather(*(self._of(way) for way in self._ways))
         found: dict[str, models_pb2.Model] = {}
         for answer in answers:
             for model in answer if not isinstance(answer, CallFailure) else ():
@@ -50,9 +51,8 @@ class Models:
             found.setdefault(name, _route(name, targets, found))
         return list(found.values())
 
-    async def _of(self, backend: Backend) -> list[models_pb2.Model] | CallFailure:
-        resolution = Resolution(backend.id, ((Candidate(backend, ""),),))
-        running = self._roster.begin(resolution, NEW_TURN)
+    async def _of(self, way: Resolution) -> list[models_pb2.Model] | CallFailure:
+        running = self._roster.begin(way, NEW_TURN)
         if not isinstance(running, Running):
             return refused(running)
         try:
@@ -63,10 +63,10 @@ class Models:
             # A list is no call of a model: it tells about the process, and about nothing behind it.
             if wreck.lost:
                 running.failed(failure_of(wreck, running.elapsed_s()), error)
-            log.warning("models_unknown", extra={"backend": backend.id, "detail": error.message})
+            log.warning("models_unknown", extra={"backend": way.name, "detail": error.message})
             return CallFailure(error)
         except DecodeError:
-            message = f"backend {backend.id} answered ListModels with something else; see its log"
+            message = f"backend {way.name} answered ListModels with something else; see its log"
             return CallFailure(call_error(Reason.ERROR_REASON_UPSTREAM_PROTOCOL, message))
         else:
             return models

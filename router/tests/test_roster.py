@@ -1,0 +1,155 @@
+"""The roster between the core and the world: budgets, counts, bounds, and what a caller's leaving does."""
+
+import random
+
+import grpc
+import pytest
+
+from antiphon.llm.v1 import error_pb2
+from antiphon_contract.errors import Reason
+from antiphon_router.core.failover import NEW_TURN
+from antiphon_router.core.faults import Failure
+from antiphon_router.core.faults import Reason as CoreReason
+from antiphon_router.core.resolve import Refusal, Resolution
+from antiphon_router.core.values import Backend, Candidate, Replica, Scope, State
+from antiphon_router.shell import roster as module
+from antiphon_router.shell.roster import Roster, Running
+
+A = Backend("a", "p", account="a")
+WAY = Resolution("a", ((Candidate(A, "m"),),))
+ONE = Replica("a", "h:1")
+
+
+class Clock:
+    """Time as a test wants it."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def roster(clock) -> Roster:
+    roster = Roster(clock=clock, dice=random.Random(1))
+    roster.add(ONE)
+    roster.serving(ONE)
+    return roster
+
+
+def begun(roster: Roster, way: Resolution = WAY) -> Running:
+    running = roster.begin(way, NEW_TURN)
+    assert isinstance(running, Running)
+    return running
+
+
+def test_what_runs_is_counted_until_it_is_closed(roster):
+    first, second = begun(roster), begun(roster)
+    assert roster.fleet.loads[ONE.key].in_flight == 2
+    assert not roster.is_idle(ONE)
+    first.succeeded()
+    first.close()
+    second.close()
+    assert roster.is_idle(ONE)
+
+
+def test_a_probe_whose_caller_leaves_gives_its_turn_back(roster, clock):
+    for _ in range(3):
+        running = begun(roster)
+        running.failed(Failure(CoreReason.UPSTREAM_UNREACHABLE, lost=True), error_pb2.CallError())
+        running.close()
+    assert roster.health_of(ONE.key).state is State.OPEN
+    clock.now += 2.0
+    probe = begun(roster)
+    assert roster.health_of(ONE.key).state is State.HALF_OPEN
+    probe.close()
+    assert roster.health_of(ONE.key).state is State.OPEN
+    clock.now += 2.0
+    again = begun(roster)
+    again.succeeded()
+    again.close()
+    assert roster.health_of(ONE.key).state is State.SLOW_START
+
+
+def test_a_change_of_health_is_told_when_it_changes_who_takes_calls(clock):
+    told = []
+    roster = Roster(clock=clock, changed=lambda: told.append(roster.any_takes_calls()))
+    roster.add(ONE)
+    assert not roster.any_takes_calls()
+    roster.serving(ONE)
+    roster.serving(ONE)
+    roster.not_serving(ONE)
+    roster.unreachable(ONE, 1.0, error_pb2.CallError())
+    assert told == [True, False]
+
+
+def test_callers_who_name_models_cannot_fill_the_memory(roster, monkeypatch):
+    monkeypatch.setattr(module, "MAX_SHARED", 5)
+    monkeypatch.setattr(module, "MAX_CALM", 5)
+    for n in range(20):
+        way = Resolution("x", ((Candidate(A, f"m{n}"),),))
+        running = begun(roster, way)
+        limited = Failure(CoreReason.RATE_LIMITED, delay_s=60.0, retry_other=True)
+        running.failed(limited, error_pb2.CallError(reason=Reason.ERROR_REASON_RATE_LIMITED))
+        running.close()
+        assert isinstance(roster.begin(way, NEW_TURN), Refusal)
+    assert len(roster.fleet.shared) == 5
+    assert sum(key.scope is not Scope.REPLICA for key in roster.last_errors) <= 5
+    assert len(roster._calm) <= 5
+    roster._shared.clear()
+    roster._calm.clear()
+    for n in range(20):
+        begun(roster, Resolution("x", ((Candidate(A, f"m{n}"),),))).close()
+    assert len(roster._calm) <= 5
+
+
+def test_a_target_that_is_well_again_is_forgotten(roster, clock):
+    running = begun(roster)
+    running.failed(Failure(CoreReason.RATE_LIMITED, delay_s=1.0, retry_other=True), error_pb2.CallError())
+    running.close()
+    for seconds in (2.0, 11.0, 61.0):
+        clock.now += seconds
+        running = begun(roster)
+        running.succeeded()
+        running.close()
+    assert not roster.fleet.shared
+
+
+def test_second_attempts_are_a_share_of_calls(roster, clock):
+    assert sum(roster.may_retry() for _ in range(100)) == 30
+    for _ in range(100):
+        roster.credit()
+    assert 9 <= sum(roster.may_retry() for _ in range(100)) <= 10
+    clock.now += 1.0
+    roster.credit()
+    assert 3 <= sum(roster.may_retry() for _ in range(100)) <= 4
+
+
+async def test_without_budget_the_first_failure_is_the_answer(adapters, kit):
+    a, b = await adapters(2)
+    a.unary = b.unary = kit.fails(Reason.ERROR_REASON_PROVIDER_OVERLOADED)
+    async with kit.routing([kit.backend("a", a), kit.backend("b", b)]) as suite:
+        while suite.router.roster.may_retry():
+            pass
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await suite.generate()
+    assert kit.error_of(raised.value).reason == Reason.ERROR_REASON_PROVIDER_OVERLOADED
+    assert len(a.received) + len(b.received) == 1
+
+
+def test_a_deadline_that_passed_makes_its_replica_look_slower(roster, clock):
+    quick = begun(roster)
+    clock.now += 0.1
+    quick.succeeded()
+    quick.close()
+    slow = begun(roster)
+    clock.now += 9.0
+    slow.failed(Failure(CoreReason.DEADLINE_EXCEEDED, elapsed_s=9.0), error_pb2.CallError())
+    slow.close()
+    assert roster.fleet.loads[ONE.key].first_content_s > 1.0
+    assert roster.health_of(ONE.key).state is State.HEALTHY
