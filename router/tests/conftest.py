@@ -21,7 +21,8 @@ from antiphon_router.settings import RouterSettings
 from antiphon_router.shell.config import catalog_from
 from antiphon_router.shell.service import Router, serving
 
-CHAT = "/antiphon.llm.v1.ChatService/"
+PACKAGE = "/antiphon.llm.v1."
+CHAT = f"{PACKAGE}ChatService/"
 Behaviour = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
 
 
@@ -116,9 +117,9 @@ class Adapter(grpc.GenericRpcHandler):
         method = handler_call_details.method
         if method.endswith("/ListModels"):
             return grpc.unary_unary_rpc_method_handler(self._list)
-        if not method.startswith(CHAT):
+        if not method.startswith(PACKAGE):
             return None
-        if method.endswith("/StreamGenerate"):
+        if method.rpartition("/")[2].startswith("Stream"):
             return grpc.unary_stream_rpc_method_handler(self._noted(method, lambda: self.stream))
         return grpc.unary_unary_rpc_method_handler(self._noted(method, lambda: self.unary))
 

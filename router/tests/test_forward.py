@@ -173,7 +173,7 @@ async def test_a_replica_that_dies_after_content_leaves_exactly_one_end(adapters
     assert len(chat_pb2.StreamGenerateResponse.FromString(frames[-1]).events) == 1, "a failed end stands alone"
 
 
-async def test_without_known_usage_the_supplied_end_guesses_none(adapters, kit):
+async def test_without_known_usage_the_supplied_end_estimates_it(adapters, kit):
     (a,) = await adapters()
     a.stream = kit.streams(kit.WHOLE[0], hang=asyncio.Event())
     async with kit.routing([kit.backend("a", a)]) as suite:
@@ -183,7 +183,8 @@ async def test_without_known_usage_the_supplied_end_guesses_none(adapters, kit):
         frames += (await kit.rest_of(call))[0]
     (end,) = ends_in(frames)
     assert end.usage.Source.Name(end.usage.source) == "SOURCE_GATEWAY_ESTIMATE"
-    assert not end.usage.HasField("input_tokens")
+    assert end.usage.input_tokens >= 1
+    assert end.usage.output_tokens >= 1
     assert (end.response_id, end.provider, end.model) == ("i.1", "fake", "m")
 
 
@@ -351,8 +352,7 @@ async def test_the_deadline_is_passed_on_with_a_margin_and_told_typed(adapters, 
         fleet = suite.router.roster.fleet
         assert not fleet.shared
         assert {h.failures for h in fleet.healths.values()} == {0}
-    assert a.received[0].left_s == pytest.approx(0.35, abs=0.06)
-    assert a.received[0].left_s <= 0.35
+    assert 0 < a.received[0].left_s <= 0.35
     assert kit.error_of(raised.value).reason == Reason.ERROR_REASON_DEADLINE_EXCEEDED
     (end,) = ends_in(frames)
     assert end.outcome == response_pb2.ResponseEnd.OUTCOME_CANCELLED

@@ -3,6 +3,7 @@
     unary:  request ─> attempt ─> response, forwarded as received
     stream: request ─> attempt ─> keepalives ─> first numbered frame = commit ─> frames as received ─> status
                           ^────── failed before that                              └─ died without `end`: one is added
+    tunnel: request ─> attempt ─> first message = commit ─> messages as received ─> status; nothing is ever added
 
 Forbids itself: decoding a message of a call that goes well; a second voice after the first content.
 """
@@ -66,11 +67,17 @@ class Forwarder:
             finally:
                 call.close_attempt(running)
 
-    async def stream(self, call: Call, request: bytes, context: Context) -> bytes:
+    async def tunnel(self, call: Call, request: bytes, context: Context) -> bytes:
+        """Forward a call that is answered by a vendor's own bytes. Raises Answer for any other end than their end."""
+        return await self.stream(call, request, context, _TunnelRelay)
+
+    async def stream(
+        self, call: Call, request: bytes, context: Context, relay_kind: "type[_Relay] | None" = None
+    ) -> bytes:
         """Forward a call that is answered by a stream. Raises Answer for any other end than a whole stream."""
         while True:
             running = call.begin()
-            relay = _Relay(call, running, context, len(request))
+            relay = (relay_kind or _Relay)(call, running, context, len(request))
             try:
                 wreck = await self._relayed(call, running, request, relay)
                 if wreck is None:
@@ -193,6 +200,29 @@ class _Relay:
             return b""
         await self._write(closing.SerializeToString())
         return end_trailer(closing.events[0].end)[1]
+
+
+class _TunnelRelay(_Relay):
+    """The same for messages without numbers and without `end`: the first one commits, and a cut is told by status."""
+
+    __slots__ = ()
+
+    async def forward(self, frame: bytes) -> None:
+        if self.last is None:
+            self._running.succeeded()
+            self._first_content_s = self._running.elapsed_s()
+        self.last = frame
+        await self._write(frame)
+
+    def finished(self, trailers: tuple[Trailer, ...]) -> Wreck | None:
+        attempt = self._running.attempt
+        if self.last is None:
+            return no_answer(attempt)
+        self._context.set_trailing_metadata(self._call.served(attempt, end_in(trailers), self._first_content_s))
+        return None
+
+    async def close(self, error: error_pb2.CallError) -> bytes:
+        return b""
 
 
 async def _waited(running: Running) -> None:

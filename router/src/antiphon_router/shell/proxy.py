@@ -1,4 +1,4 @@
-"""Owns the edge of ChatService: what a call is (model, ids, deadline), and that nothing but a status leaves.
+"""Owns the edge of what is forwarded: what a call is (model, ids, deadline), and that nothing but a status leaves.
 
 Forbids itself: decoding requests. What to do with a call is forward.py's.
 """
@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 import grpc
 
-from antiphon.llm.v1 import chat_pb2
+from antiphon.llm.v1 import chat_pb2, completion_pb2, embedding_pb2, native_pb2, rerank_pb2
 from antiphon_contract import metadata
 from antiphon_contract.errors import CallFailure, Reason, RpcStatus, end_trailer, failure, to_status
 from antiphon_kit.admission import Admission
@@ -27,7 +27,15 @@ from antiphon_router.shell.wire import end_of, model_of
 
 log = logging.getLogger(__name__)
 
-SERVICE: Final = chat_pb2.DESCRIPTOR.services_by_name["ChatService"].full_name
+_NATIVE: Final = native_pb2.DESCRIPTOR.services_by_name["NativeService"]
+_FORWARDED: Final = (
+    chat_pb2.DESCRIPTOR.services_by_name["ChatService"],
+    embedding_pb2.DESCRIPTOR.services_by_name["EmbeddingService"],
+    rerank_pb2.DESCRIPTOR.services_by_name["RerankService"],
+    completion_pb2.DESCRIPTOR.services_by_name["CompletionService"],
+    _NATIVE,
+)
+SERVICES: Final = tuple(service.full_name for service in _FORWARDED)
 MAX_RESOLVED: Final = 1024
 _AFTER_CONTENT: Final = ("fail", "restart", "hold")
 _REQUEST_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{metadata.MAX_REQUEST_ID_CHARS}}}")
@@ -41,7 +49,7 @@ Work = Callable[[Call, bytes, Context], Awaitable[bytes]]
 
 
 class ChatProxy(grpc.GenericRpcHandler):
-    """ChatService by forwarding to the replicas of the catalog's backends."""
+    """Every service that a model answers, by forwarding to the replicas of the catalog's backends."""
 
     def __init__(
         self,
@@ -63,18 +71,18 @@ class ChatProxy(grpc.GenericRpcHandler):
         self._resolved: dict[tuple[str, str], Resolution | Refusal] = {}
         prefix = secrets.token_hex(5)
         self._ids = (f"{prefix}-{n:x}" for n in itertools.count(1))
-        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
-        self._handlers: dict[str, MethodHandler] = {
-            name: make(self._edge(name, work))
-            for name, make, work in (
-                (f"/{SERVICE}/Generate", unary, forwarder.unary),
-                (f"/{SERVICE}/CountTokens", unary, forwarder.unary),
-                (f"/{SERVICE}/StreamGenerate", stream, forwarder.stream),
-            )
-        }
+        self._handlers: dict[str, MethodHandler] = {}
+        for service in _FORWARDED:
+            for method in service.methods:
+                name = f"/{service.full_name}/{method.name}"
+                if not method.server_streaming:
+                    self._handlers[name] = grpc.unary_unary_rpc_method_handler(self._edge(name, forwarder.unary))
+                else:
+                    work = forwarder.tunnel if service is _NATIVE else forwarder.stream
+                    self._handlers[name] = grpc.unary_stream_rpc_method_handler(self._edge(name, work))
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "MethodHandler | None":
-        """The handler of a method of ChatService."""
+        """The handler of a forwarded method."""
         return self._handlers.get(handler_call_details.method)
 
     def _edge(self, method: str, work: Work) -> Callable[[bytes, Context], Awaitable[bytes]]:

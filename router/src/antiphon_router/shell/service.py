@@ -67,7 +67,7 @@ async def serving(settings: RouterSettings, catalog: Catalog, *, telemetry: Tele
             own.listen,
             channel_options.public_server(own.max_request_bytes, int(own.total_timeout_s)),
             (chat, models.handler()),
-            (proxy.SERVICE, models_servicer.SERVICE),
+            (*proxy.SERVICES, models_servicer.SERVICE),
             lameduck_s=own.drain_lameduck_s,
             grace_s=own.drain_grace_s,
             on_closing=admission.close,

@@ -27,7 +27,7 @@ def model_of(body: bytes) -> str:
     except (IndexError, ValueError):
         raise failure(
             Reason.ERROR_REASON_INVALID_REQUEST,
-            "the request is no valid protobuf message, or its model is no UTF-8 text; send a message of ChatService",
+            "the request is no valid protobuf message, or its model is no UTF-8 text; send what the method takes",
         ) from None
 
 

@@ -1,0 +1,56 @@
+"""Owns the names and figures of the contract that this suite judges by, written down here a second time on purpose.
+
+A suite that imported them from the code under test could not see them change.
+"""
+
+from typing import Final
+
+import grpc
+
+CHAT: Final = "/antiphon.llm.v1.ChatService/"
+MODELS: Final = "/antiphon.llm.v1.ModelService/"
+CHAT_SERVICE: Final = "antiphon.llm.v1.ChatService"
+DOMAIN: Final = "antiphon.llm"
+
+END: Final = "antiphon-end-bin"
+ROUTER_END: Final = "antiphon-router-end-bin"
+BACKEND: Final = "antiphon-backend"
+DETAILS: Final = "grpc-status-details-bin"
+PUSHBACK: Final = "grpc-retry-pushback-ms"
+
+MAX_DETAILS_BYTES: Final = 3072
+MAX_END_BYTES: Final = 3072
+MAX_ROUTER_END_BYTES: Final = 1024
+MAX_TRAILER_BYTES: Final = 8000
+
+_C = grpc.StatusCode
+CODES: Final = {
+    "INVALID_REQUEST": _C.INVALID_ARGUMENT,
+    "CONTEXT_LENGTH_EXCEEDED": _C.INVALID_ARGUMENT,
+    "PARAM_UNSUPPORTED": _C.INVALID_ARGUMENT,
+    "REQUEST_TOO_LARGE": _C.INVALID_ARGUMENT,
+    "OPAQUE_STATE_REJECTED": _C.FAILED_PRECONDITION,
+    "CONTENT_BLOCKED": _C.FAILED_PRECONDITION,
+    "MODEL_NOT_FOUND": _C.NOT_FOUND,
+    "OPERATION_UNSUPPORTED": _C.UNIMPLEMENTED,
+    "GATEWAY_AUTH": _C.UNAUTHENTICATED,
+    "GATEWAY_FORBIDDEN": _C.PERMISSION_DENIED,
+    "GATEWAY_RATE_LIMITED": _C.RESOURCE_EXHAUSTED,
+    "GATEWAY_BUDGET_EXHAUSTED": _C.RESOURCE_EXHAUSTED,
+    "GATEWAY_OVERLOADED": _C.UNAVAILABLE,
+    "PROVIDER_CREDENTIALS": _C.FAILED_PRECONDITION,
+    "QUOTA_EXHAUSTED": _C.RESOURCE_EXHAUSTED,
+    "RATE_LIMITED": _C.RESOURCE_EXHAUSTED,
+    "PROVIDER_OVERLOADED": _C.UNAVAILABLE,
+    "PROVIDER_ERROR": _C.UNAVAILABLE,
+    "UPSTREAM_UNREACHABLE": _C.UNAVAILABLE,
+    "UPSTREAM_TIMEOUT": _C.UNAVAILABLE,
+    "UPSTREAM_PROTOCOL": _C.INTERNAL,
+    "STREAM_INTERRUPTED": _C.UNAVAILABLE,
+    "CONFLICT": _C.ABORTED,
+    "NO_HEALTHY_BACKEND": _C.UNAVAILABLE,
+    "CANCELLED": _C.CANCELLED,
+    "DEADLINE_EXCEEDED": _C.DEADLINE_EXCEEDED,
+    "GATEWAY_INTERNAL": _C.INTERNAL,
+    "GATEWAY_DRAINING": _C.UNAVAILABLE,
+}
