@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from antiphon.llm.v1 import response_pb2
-from antiphon_contract.errors import CallFailure, Reason, failure
+from antiphon_contract.errors import CallFailure, Reason, call_error, failure
 from antiphon_kit import channel_options, health
 from antiphon_kit.admission import Admission
 from antiphon_kit.service import Service, until_signalled
@@ -79,6 +79,30 @@ async def test_a_probe_that_hangs_is_a_no(monkeypatch):
 
     async with health.probing(health.Probe(hang, Recorded(), every_s=0.02)):
         assert await asyncio.wait_for(seen.get(), 2) is False
+
+
+@pytest.mark.parametrize(
+    ("reason", "http_status", "serving"),
+    [
+        (Reason.ERROR_REASON_PROVIDER_CREDENTIALS, 401, True),
+        (Reason.ERROR_REASON_QUOTA_EXHAUSTED, 402, True),
+        (Reason.ERROR_REASON_PROVIDER_CREDENTIALS, 0, False),
+        (Reason.ERROR_REASON_PROVIDER_ERROR, 500, False),
+    ],
+    ids=["refused key", "spent account", "no key", "broken vendor"],
+)
+async def test_what_a_vendor_says_of_the_account_does_not_put_the_process_out(reason, http_status, serving):
+    seen = asyncio.Queue()
+
+    class Recorded:
+        async def set_all(self, serving):
+            seen.put_nowait(serving)
+
+    async def ready():
+        raise CallFailure(call_error(reason, "refused", http_status=http_status))
+
+    async with health.probing(health.Probe(ready, Recorded())):
+        assert await asyncio.wait_for(seen.get(), 2) is serving
 
 
 async def test_an_address_in_use_is_a_setting_error():

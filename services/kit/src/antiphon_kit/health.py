@@ -12,7 +12,7 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from antiphon_contract.errors import CallFailure, reason_name
+from antiphon_contract.errors import CallFailure, Reason, reason_name
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,16 @@ EVERY_S: Final = 10.0
 FIRST_RETRY_S: Final = 0.25
 LAST_RETRY_S: Final = 2.0
 PROBE_LIMIT_S: Final = 10.0
+
+# Of these, said by the vendor, the process is not to blame: it serves, and its callers learn them as typed errors
+# with which a router puts out the key or the account. A process that is NOT_SERVING could tell nobody why.
+_ABOUT_THE_ACCOUNT: Final = frozenset(
+    {
+        Reason.ERROR_REASON_PROVIDER_CREDENTIALS,
+        Reason.ERROR_REASON_QUOTA_EXHAUSTED,
+        Reason.ERROR_REASON_RATE_LIMITED,
+    }
+)
 
 _Context = grpc.aio.ServicerContext[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
@@ -100,24 +110,28 @@ class Probe:
             delay_s = min(2 * delay_s, LAST_RETRY_S)
 
     async def _ask(self) -> bool:
-        reason, message = "", "ready"
+        reason, message, serving = "", "ready", True
         try:
             async with asyncio.timeout(PROBE_LIMIT_S):
                 await self._ready()
         except CallFailure as failure:
-            reason, message = reason_name(failure.error.reason), failure.error.message
+            error = failure.error
+            reason, message = reason_name(error.reason), error.message
+            serving = error.reason in _ABOUT_THE_ACCOUNT and error.http_status >= 400
         except TimeoutError:
             reason, message = "UPSTREAM_TIMEOUT", f"the readiness probe took longer than {PROBE_LIMIT_S:.0f} s"
+            serving = False
         except Exception:
             reason, message = "GATEWAY_INTERNAL", "the readiness probe failed; see the traceback"
+            serving = False
             if self._last != reason + message:
                 log.exception("probe_failed")
         if self._last != reason + message:
             self._last = reason + message
             level = logging.WARNING if reason else logging.INFO
-            log.log(level, "health", extra={"serving": not reason, "reason": reason, "detail": message})
-        await self._health.set_all(not reason)
-        return not reason
+            log.log(level, "health", extra={"serving": serving, "reason": reason, "detail": message})
+        await self._health.set_all(serving)
+        return serving
 
 
 @contextlib.asynccontextmanager
