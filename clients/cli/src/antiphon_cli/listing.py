@@ -25,7 +25,7 @@ async def models(arguments: argparse.Namespace, settings: Settings) -> None:
     """Raises AntiphonError; CommandFailed (5) for a provider without models."""
     found = await _models(arguments, settings, arguments.provider)
     if arguments.provider and not found:
-        known = sorted({model.provider for model in await _models(arguments, settings, "")})
+        known = sorted({model.provider for model in await _models(arguments, settings, "") if model.provider})
         what = f"no models of provider {arguments.provider!r}; known providers: {', '.join(known) or 'none'}"
         raise CommandFailed(ExitCode.NOT_FOUND, what, "see `antiphon providers`", reason="MODEL_NOT_FOUND")
     screen = Screen()
@@ -52,7 +52,8 @@ async def providers(arguments: argparse.Namespace, settings: Settings) -> None:
         backends = await _backends(arguments, settings)
     except RouterUnreachable:
         backends = []
-    names = sorted({model.provider for model in found} | {backend.provider for backend in backends})
+    # A route over several providers belongs to none.
+    names = sorted({model.provider for model in found if model.provider} | {backend.provider for backend in backends})
     listed = [_provider(name, found, backends) for name in names]
     screen = Screen()
     if arguments.json:
@@ -132,7 +133,7 @@ def _columns(target: health_pb2.Target, now: datetime) -> tuple[str, ...]:
         _word(health_pb2.HealthReason, target.reason) or "-",
         _ago(target.since_time, now) if target.HasField("since_time") else "-",
         _ago(target.next_try_time, now) if target.HasField("next_try_time") else "-",
-        textwrap.shorten(target.last_error.message, 120, placeholder=" ...") or "-",
+        _last_error(target),
     )
 
 
@@ -167,3 +168,10 @@ def _word(enum: Any, number: int) -> str:
 
 def _dict(message: Any) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _last_error(target: health_pb2.Target) -> str:
+    """Why it is not well; of a target that is, the last error is history, told by --json."""
+    if target.state == health_pb2.HEALTH_STATE_HEALTHY:
+        return "-"
+    return textwrap.shorten(target.last_error.message, 120, placeholder=" ...") or "-"

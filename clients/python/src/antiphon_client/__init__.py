@@ -27,6 +27,8 @@ from antiphon_client.errors import (
     Unsupported,
 )
 from antiphon_client.requests import CallArguments, Prompt, RouteArguments
+from antiphon_client.results import Embeddings, Ranking
+from antiphon_client.service_requests import CompleteArguments, EmbedArguments, NativeArguments, RerankArguments
 from antiphon_client.stream import AsyncStream
 
 __all__ = [
@@ -38,21 +40,27 @@ __all__ = [
     "CallArguments",
     "Cancelled",
     "Client",
+    "CompleteArguments",
     "ContentBlocked",
     "ContextLengthExceeded",
     "Conversation",
     "CredentialsRefused",
     "DeadlineExceeded",
+    "EmbedArguments",
+    "Embeddings",
     "Forbidden",
     "Internal",
     "InvalidRequest",
+    "NativeArguments",
     "NotAuthorised",
     "NotFound",
     "Prompt",
     "ProviderUnavailable",
     "QuotaExhausted",
+    "Ranking",
     "RateLimited",
     "RequestTooLarge",
+    "RerankArguments",
     "RouteArguments",
     "RouterUnreachable",
     "Stream",

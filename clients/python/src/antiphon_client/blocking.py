@@ -3,17 +3,25 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
-from antiphon.llm.v1 import chat_pb2, models_pb2
+from antiphon.llm.v1 import chat_pb2, content_pb2, models_pb2, native_pb2
 from antiphon_client.answer import Answer
 from antiphon_client.client import AsyncClient
 from antiphon_client.events import Event
 from antiphon_client.requests import DEFAULT_TIMEOUT_S, CallArguments, Prompt, RouteArguments
+from antiphon_client.results import Embeddings, Ranking
+from antiphon_client.service_requests import (
+    CompleteArguments,
+    EmbedArguments,
+    Input,
+    NativeArguments,
+    RerankArguments,
+)
 from antiphon_client.stream import AsyncStream, delta_of
 
 _Result = TypeVar("_Result")
@@ -90,6 +98,28 @@ class Client:
     def stream_raw(self, request: chat_pb2.StreamGenerateRequest, **call: Unpack[RouteArguments]) -> "Stream":
         """The same for the contract's own request."""
         return Stream(self._loop, self._client.stream_raw(request, **call))
+
+    def complete(self, prompt: str | Sequence[int], **call: Unpack[CompleteArguments]) -> Answer:
+        """A text (or tokens) completed; with `suffix`, what fits in between."""
+        return self._loop.run(self._client.complete(prompt, **call))
+
+    def stream_complete(self, prompt: str | Sequence[int], **call: Unpack[CompleteArguments]) -> "Stream":
+        """The same as it comes. The call begins on entering the stream."""
+        return Stream(self._loop, self._client.stream_complete(prompt, **call))
+
+    def embed(self, inputs: Sequence[Input], **call: Unpack[EmbedArguments]) -> Embeddings:
+        """A vector for each text, token list or EmbedInput."""
+        return self._loop.run(self._client.embed(inputs, **call))
+
+    def rerank(
+        self, query: str, documents: Sequence[str | content_pb2.Document], **call: Unpack[RerankArguments]
+    ) -> Ranking:
+        """The documents by how well they answer the query."""
+        return self._loop.run(self._client.rerank(query, documents, **call))
+
+    def native(self, method: str, path: str, **call: Unpack[NativeArguments]) -> native_pb2.CallNativeResponse:
+        """One exchange in a provider's own HTTP API. An HTTP status from 400 on is an answer, not an error."""
+        return self._loop.run(self._client.native(method, path, **call))
 
     def count_tokens(self, prompt: Prompt, **call: Unpack[CallArguments]) -> chat_pb2.CountTokensResponse:
         """Input tokens that `generate` with the same arguments would have."""

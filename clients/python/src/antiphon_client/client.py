@@ -1,13 +1,26 @@
 """Owns the async face: one method per thing that can be asked of a router."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Final, Self, Unpack
+from typing import Any, Final, Self, Unpack
 
 import grpc
 
-from antiphon.llm.v1 import chat_pb2, chat_pb2_grpc, models_pb2, models_pb2_grpc
+from antiphon.llm.v1 import (
+    chat_pb2,
+    chat_pb2_grpc,
+    completion_pb2,
+    content_pb2,
+    embedding_pb2,
+    embedding_pb2_grpc,
+    models_pb2,
+    models_pb2_grpc,
+    native_pb2,
+    native_pb2_grpc,
+    rerank_pb2,
+    rerank_pb2_grpc,
+)
 from antiphon.router.v1 import router_pb2, router_pb2_grpc
 from antiphon_client.answer import Answer
 from antiphon_client.connection import Connection, router_end_of
@@ -15,15 +28,29 @@ from antiphon_client.requests import (
     DEFAULT_TIMEOUT_S,
     CallArguments,
     Defaults,
+    Prepared,
     Prompt,
     RouteArguments,
     prepare,
     prepare_raw,
     route,
 )
+from antiphon_client.results import Embeddings, Ranking
+from antiphon_client.service_requests import (
+    CompleteArguments,
+    EmbedArguments,
+    Input,
+    NativeArguments,
+    RerankArguments,
+    prepare_completion,
+    prepare_embed,
+    prepare_native,
+    prepare_rerank,
+)
 from antiphon_client.stream import AsyncStream
 
 _PAGE_SIZE: Final = 1000
+_COMPLETIONS: Final = "/antiphon.llm.v1.CompletionService"
 
 
 class AsyncClient:
@@ -78,10 +105,33 @@ class AsyncClient:
 
     async def generate(self, prompt: Prompt, **call: Unpack[CallArguments]) -> Answer:
         """A whole answer."""
-        prepared = prepare(chat_pb2.GenerateRequest, prompt, call, self._defaults)
+        return await self._answer(self._chat.Generate, prepare(chat_pb2.GenerateRequest, prompt, call, self._defaults))
+
+    def stream_complete(self, prompt: str | Sequence[int], **call: Unpack[CompleteArguments]) -> AsyncStream:
+        """A text (or tokens) completed as it comes. The call begins on entering the stream."""
+        prepared = prepare_completion(completion_pb2.StreamCompleteRequest, prompt, call, self._defaults)
+        # Same fields with the same numbers as the frames of a chat.
+        method = self._connection.channel.unary_stream(
+            f"{_COMPLETIONS}/StreamComplete",
+            request_serializer=completion_pb2.StreamCompleteRequest.SerializeToString,
+            response_deserializer=chat_pb2.StreamGenerateResponse.FromString,
+        )
+        return AsyncStream(self._connection, method, prepared)
+
+    async def complete(self, prompt: str | Sequence[int], **call: Unpack[CompleteArguments]) -> Answer:
+        """A text (or tokens) completed; with `suffix`, what fits in between."""
+        prepared = prepare_completion(completion_pb2.CompleteRequest, prompt, call, self._defaults)
+        method = self._connection.channel.unary_unary(
+            f"{_COMPLETIONS}/Complete",
+            request_serializer=completion_pb2.CompleteRequest.SerializeToString,
+            response_deserializer=chat_pb2.GenerateResponse.FromString,
+        )
+        return await self._answer(method, prepared)
+
+    async def _answer(self, method: Any, prepared: Prepared[Any]) -> Answer:
         started_at_s = time.monotonic()
         response, trailers = await self._connection.unary(
-            self._chat.Generate, prepared.request, prepared.route, chat_pb2.GenerateResponse
+            method, prepared.request, prepared.route, chat_pb2.GenerateResponse
         )
         router_end = router_end_of(trailers)
         return Answer(
@@ -92,6 +142,39 @@ class AsyncClient:
             duration_s=time.monotonic() - started_at_s,
             router_end=router_end,
         )
+
+    async def embed(self, inputs: Sequence[Input], **call: Unpack[EmbedArguments]) -> Embeddings:
+        """A vector for each text, token list or EmbedInput."""
+        prepared = prepare_embed(inputs, call, self._defaults)
+        stub = embedding_pb2_grpc.EmbeddingServiceStub(self._connection.channel)
+        started_at_s = time.monotonic()
+        response, trailers = await self._connection.unary(
+            stub.Embed, prepared.request, prepared.route, embedding_pb2.EmbedResponse
+        )
+        duration_s = time.monotonic() - started_at_s
+        return Embeddings(response, prepared.route.request_id, duration_s, router_end_of(trailers))
+
+    async def rerank(
+        self, query: str, documents: Sequence[str | content_pb2.Document], **call: Unpack[RerankArguments]
+    ) -> Ranking:
+        """The documents by how well they answer the query."""
+        prepared = prepare_rerank(query, documents, call, self._defaults)
+        stub = rerank_pb2_grpc.RerankServiceStub(self._connection.channel)
+        started_at_s = time.monotonic()
+        response, trailers = await self._connection.unary(
+            stub.Rerank, prepared.request, prepared.route, rerank_pb2.RerankResponse
+        )
+        duration_s = time.monotonic() - started_at_s
+        return Ranking(response, prepared.route.request_id, duration_s, router_end_of(trailers))
+
+    async def native(self, method: str, path: str, **call: Unpack[NativeArguments]) -> native_pb2.CallNativeResponse:
+        """One exchange in a provider's own HTTP API. An HTTP status from 400 on is an answer, not an error."""
+        prepared = prepare_native(method, path, call, self._defaults)
+        stub = native_pb2_grpc.NativeServiceStub(self._connection.channel)
+        response, _ = await self._connection.unary(
+            stub.CallNative, prepared.request, prepared.route, native_pb2.CallNativeResponse
+        )
+        return response
 
     async def count_tokens(self, prompt: Prompt, **call: Unpack[CallArguments]) -> chat_pb2.CountTokensResponse:
         """Input tokens that `generate` with the same arguments would have."""

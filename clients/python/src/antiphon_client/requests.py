@@ -10,7 +10,14 @@ from typing import Final, Generic, Literal, TypedDict, TypeVar
 
 import grpc
 
-from antiphon.llm.v1 import chat_pb2, content_pb2
+from antiphon.llm.v1 import (
+    chat_pb2,
+    completion_pb2,
+    content_pb2,
+    embedding_pb2,
+    native_pb2,
+    rerank_pb2,
+)
 from antiphon.llm.v1.options_pb2 import CallOptions
 from antiphon.llm.v1.params_pb2 import GenerateParams
 from antiphon_client import errors
@@ -23,6 +30,17 @@ AfterContent = Literal["fail", "restart", "hold"]
 Turn = content_pb2.Message | tuple[str, str]
 Prompt = str | Sequence[Turn]
 Request = TypeVar("Request", chat_pb2.GenerateRequest, chat_pb2.StreamGenerateRequest, chat_pb2.CountTokensRequest)
+Sent = TypeVar(
+    "Sent",
+    bound=chat_pb2.GenerateRequest
+    | chat_pb2.StreamGenerateRequest
+    | chat_pb2.CountTokensRequest
+    | completion_pb2.CompleteRequest
+    | completion_pb2.StreamCompleteRequest
+    | embedding_pb2.EmbedRequest
+    | rerank_pb2.RerankRequest
+    | native_pb2.CallNativeRequest,
+)
 
 ROLES: Final[dict[str, content_pb2.Role]] = {
     "system": content_pb2.ROLE_SYSTEM,
@@ -83,21 +101,20 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared(Generic[Request]):
+class Prepared(Generic[Sent]):
     """A request that passed the checks, and its route."""
 
-    request: Request
+    request: Sent
     route: Route
 
 
 def prepare(kind: type[Request], prompt: Prompt, call: CallArguments, defaults: Defaults) -> Prepared[Request]:
     """A request of `kind`. Raises InvalidRequest."""
-    model = call.get("model") or ("" if call.get("provider") else defaults.model)
-    _check_text(model, "model")
+    model = _model(call.get("model", ""), call, defaults)
     request = kind(
         model=model,
         prompt=chat_pb2.Prompt(messages=messages_from(prompt, call.get("system"))),
-        params=_params(call.get("params"), call.get("max_output_tokens")),
+        params=params_from(call.get("params"), call.get("max_output_tokens")),
         options=call.get("options"),
     )
     return prepare_raw(request, call, defaults)
@@ -105,14 +122,35 @@ def prepare(kind: type[Request], prompt: Prompt, call: CallArguments, defaults: 
 
 def prepare_raw(request: Request, call: RouteArguments, defaults: Defaults) -> Prepared[Request]:
     """The caller's own request with its route. Raises InvalidRequest."""
-    if len(request.model.encode()) > names.MAX_MODEL_BYTES:
-        raise errors.invalid(f"the model id is longer than {names.MAX_MODEL_BYTES} bytes", "model")
+    _check_model_length(request.model)
     if not request.prompt.messages:
         raise errors.invalid("the prompt is empty; give at least one message", "prompt.messages")
+    return _routed(request, call, defaults)
+
+
+def finished(request: Sent, model: str, call: RouteArguments, defaults: Defaults) -> Prepared[Sent]:
+    """A request that lacks nothing but its model, with its route. Raises InvalidRequest."""
+    request.model = _model(model, call, defaults)
+    _check_model_length(request.model)
+    return _routed(request, call, defaults)
+
+
+def _routed(request: Sent, call: RouteArguments, defaults: Defaults) -> Prepared[Sent]:
     size = request.ByteSize()
     if size > MAX_REQUEST_BYTES:
         raise _too_large(size)
     return Prepared(request, route(call, defaults, model=request.model))
+
+
+def _model(given: str, call: RouteArguments, defaults: Defaults) -> str:
+    model = given or ("" if call.get("provider") else defaults.model)
+    check_text(model, "model")
+    return model
+
+
+def _check_model_length(model: str) -> None:
+    if len(model.encode()) > names.MAX_MODEL_BYTES:
+        raise errors.invalid(f"the model id is longer than {names.MAX_MODEL_BYTES} bytes", "model")
 
 
 def messages_from(prompt: Prompt, system: str | None = None) -> list[content_pb2.Message]:
@@ -131,7 +169,7 @@ def text_message(role: str, text: str, where: str = "prompt") -> content_pb2.Mes
         raise errors.invalid(f"unknown role {role!r}; known are {', '.join(ROLES)}", f"{where}.role")
     if len(text) > MAX_REQUEST_BYTES:
         raise _too_large(len(text))
-    _check_text(text, where)
+    check_text(text, where)
     if not text.strip():
         raise errors.invalid("the prompt is empty; give it some text", where)
     return content_pb2.Message(role=ROLES[role], parts=[content_pb2.Part(text=content_pb2.TextPart(text=text))])
@@ -146,7 +184,8 @@ def _message(turn: Turn, where: str) -> content_pb2.Message:
     return text_message(role, text, where)
 
 
-def _params(params: GenerateParams | None, max_output_tokens: int | None) -> GenerateParams | None:
+def params_from(params: GenerateParams | None, max_output_tokens: int | None) -> GenerateParams | None:
+    """`params` with the bound, as a copy. Raises InvalidRequest."""
     if max_output_tokens is None:
         return params
     if not 1 <= max_output_tokens < 2**31:
@@ -187,7 +226,8 @@ def route(call: RouteArguments, defaults: Defaults, *, model: str = "") -> Route
     return Route(tuple(pairs.items()), timeout_s, request_id, after_content)
 
 
-def _check_text(text: str, where: str) -> None:
+def check_text(text: str, where: str) -> None:
+    """Raises InvalidRequest for text that is no Unicode."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -35,7 +35,7 @@ class AsyncStream:
         self,
         connection: Connection,
         method: Callable[..., Any],
-        prepared: Prepared[chat_pb2.StreamGenerateRequest],
+        prepared: Prepared[Any],
     ) -> None:
         self.request_id = prepared.route.request_id
         self.time_to_first_content_s: float | None = None
