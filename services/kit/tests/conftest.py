@@ -9,11 +9,21 @@ from typing import Any
 import grpc
 import pytest
 
-from antiphon.llm.v1 import chat_pb2, content_pb2, models_pb2, response_pb2, usage_pb2
+from antiphon.llm.v1 import (
+    chat_pb2,
+    completion_pb2,
+    content_pb2,
+    embedding_pb2,
+    models_pb2,
+    native_pb2,
+    rerank_pb2,
+    response_pb2,
+    usage_pb2,
+)
 from antiphon_contract import errors
 from antiphon_kit import channel_options
 from antiphon_kit.egress import Egress
-from antiphon_kit.provider import Batch, Turn
+from antiphon_kit.provider import Batch, Job, NativeOperation, NativePiece, Turn
 from antiphon_kit.server import serve
 from antiphon_kit.service import Service
 from antiphon_kit.settings import ServiceSettings
@@ -103,6 +113,48 @@ class ScriptedProvider:
         self.acloses += 1
 
 
+@dataclass
+class VersatileProvider(ScriptedProvider):
+    """Can do everything: `complete` plays the script too, `respond` makes responses, `pieces` are played as bodies."""
+
+    respond: Callable[[Job[Any]], Awaitable[Any]] | None = None
+    pieces: Sequence[NativePiece | BaseException | Callable[[Job[Any]], Awaitable[None]]] = ()
+    native_operations: Sequence[NativeOperation] = (
+        NativeOperation("POST", "/chat", ["scripted/chat", "scripted"]),
+        NativeOperation("GET", "/models", ["scripted/models"]),
+    )
+
+    def complete(self, job: Any) -> AsyncIterator[Batch]:
+        return self.generate(job)
+
+    async def embed(self, job: Any) -> embedding_pb2.EmbedResponse:
+        return await self._respond(job)
+
+    async def rerank(self, job: Any) -> rerank_pb2.RerankResponse:
+        return await self._respond(job)
+
+    async def _respond(self, job: Any) -> Any:
+        self.turns.append(job)
+        assert self.respond is not None
+        try:
+            return await self.respond(job)
+        finally:
+            self.released.set()
+
+    async def stream_native(self, job: Any) -> AsyncIterator[NativePiece]:
+        self.turns.append(job)
+        try:
+            for piece in self.pieces:
+                if isinstance(piece, BaseException):
+                    raise piece
+                if callable(piece):
+                    await piece(job)
+                else:
+                    yield piece
+        finally:
+            self.released.set()
+
+
 def _copy(event: response_pb2.StreamEvent) -> response_pb2.StreamEvent:
     copied = response_pb2.StreamEvent()
     copied.CopyFrom(event)
@@ -148,10 +200,14 @@ class Caller:
         self.channel = channel
         self.service = service
         self.provider = provider
-        self._stream = channel.unary_stream(
-            "/antiphon.llm.v1.ChatService/StreamGenerate",
-            request_serializer=_serialize,
-            response_deserializer=chat_pb2.StreamGenerateResponse.FromString,
+        self._stream = self._streaming("ChatService/StreamGenerate", chat_pb2.StreamGenerateResponse)
+        # Frames of both services have the same fields with the same numbers.
+        self.completions = self._streaming("CompletionService/StreamComplete", chat_pb2.StreamGenerateResponse)
+        self.natives = self._streaming("NativeService/StreamNative", native_pb2.StreamNativeResponse)
+
+    def _streaming(self, method: str, kind: Any) -> Any:
+        return self.channel.unary_stream(
+            f"/antiphon.llm.v1.{method}", request_serializer=_serialize, response_deserializer=kind.FromString
         )
 
     def open(self, request: Any = None, *, deadline_s: float | None = None, **metadata: str) -> Any:
@@ -179,6 +235,21 @@ class Caller:
         answer = await _answer(call, [])
         answer.response = response
         return answer
+
+    async def embed(self, request: Any, **options: Any) -> Answer:
+        method = "/antiphon.llm.v1.EmbeddingService/Embed"
+        return await self.unary(method, request, embedding_pb2.EmbedResponse, **options)
+
+    async def rerank(self, request: Any, **options: Any) -> Answer:
+        return await self.unary("/antiphon.llm.v1.RerankService/Rerank", request, rerank_pb2.RerankResponse, **options)
+
+    async def complete(self, request: Any, **options: Any) -> Answer:
+        method = "/antiphon.llm.v1.CompletionService/Complete"
+        return await self.unary(method, request, completion_pb2.CompleteResponse, **options)
+
+    async def native(self, request: Any, **options: Any) -> Answer:
+        method = "/antiphon.llm.v1.NativeService/CallNative"
+        return await self.unary(method, request, native_pb2.CallNativeResponse, **options)
 
     async def generate(self, request: Any = None, *, deadline_s: float | None = None, **metadata: str) -> Answer:
         request = self.request() if request is None else request
@@ -218,6 +289,11 @@ def events() -> type[Events]:
 @pytest.fixture
 def scripted() -> type[ScriptedProvider]:
     return ScriptedProvider
+
+
+@pytest.fixture
+def versatile() -> type[VersatileProvider]:
+    return VersatileProvider
 
 
 @pytest.fixture

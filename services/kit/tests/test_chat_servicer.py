@@ -160,8 +160,8 @@ async def test_telemetry_sees_each_call_once(events, scripted):
         def __init__(self, method):
             self.method = method
 
-        def requested(self, request, model, *, stream):
-            seen.append((self.method, model, stream))
+        def requested(self, request, model, *, stream, operation):
+            seen.append((self.method, operation, model, stream))
 
         def finish(self, end, code):
             seen.append((self.method, end.outcome, code))
@@ -181,6 +181,6 @@ async def test_telemetry_sees_each_call_once(events, scripted):
             async for _ in call:
                 pass
     assert seen == [
-        (method, "m", True),
+        (method, "chat", "m", True),
         (method, response_pb2.ResponseEnd.OUTCOME_FAILED, grpc.StatusCode.UNAVAILABLE),
     ]

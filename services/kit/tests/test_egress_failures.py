@@ -54,7 +54,7 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
         (answering(OK + b"Content-Length: 9\r\n\r\nhalf"), Reason.ERROR_REASON_PROVIDER_ERROR, "truncated"),
         (answering(CHUNKED + chunk(b"half")), Reason.ERROR_REASON_PROVIDER_ERROR, "truncated"),
         (_reset_after(CHUNKED + chunk(b"half")), Reason.ERROR_REASON_PROVIDER_ERROR, "truncated"),
-        (answering(whole(b"no gzip", "Content-Encoding: gzip")), Reason.ERROR_REASON_PROVIDER_ERROR, "truncated"),
+        (answering(whole(b"no gzip", "Content-Encoding: gzip")), Reason.ERROR_REASON_UPSTREAM_PROTOCOL, "bad_encoding"),
         (answering(CHUNKED + b"zz\r\nno\r\n"), Reason.ERROR_REASON_UPSTREAM_PROTOCOL, "bad_http"),
         (answering(b"SSH-2.0-OpenSSH_9\r\n\r\n"), Reason.ERROR_REASON_UPSTREAM_PROTOCOL, "bad_http"),
     ],

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from antiphon.llm.v1 import chat_pb2, response_pb2, usage_pb2
+from antiphon.llm.v1 import chat_pb2, embedding_pb2, response_pb2, usage_pb2
 from antiphon_contract.errors import Reason, call_error
 from antiphon_kit.settings import ServiceSettings, SettingError
 from antiphon_kit.telemetry import OFF, open_telemetry
@@ -186,6 +186,19 @@ async def test_the_gateways_estimates_stay_out_of_token_metrics(recording: Recor
     call.requested(request(), "gpt-x", stream=True)
     call.finish(end, grpc.StatusCode.OK)
     assert not [name for name in recording.points() if "tokens" in name]
+
+
+async def test_an_embedding_is_an_inference_of_its_own_kind(recording: Recording) -> None:
+    asked = embedding_pb2.EmbedRequest(params={"dimensions": 64, "encodings": ["float32", "int8"]})
+    call = recording.telemetry.start_call("/antiphon.llm.v1.EmbeddingService/Embed", ())
+    call.requested(asked, "e-1", stream=False, operation="embeddings")
+    call.finish(record(), grpc.StatusCode.OK)
+    attributes = recording.spans()["embeddings e-1"].attributes or {}
+    assert attributes["gen_ai.operation.name"] == "embeddings"
+    assert attributes["gen_ai.embeddings.dimension.count"] == 64
+    assert attributes["gen_ai.request.encoding_formats"] == ("float32", "int8")
+    [(labels, _)] = recording.points()["gen_ai.client.inference.duration"]
+    assert labels["gen_ai.operation.name"] == "embeddings"
 
 
 async def test_an_interrupted_stream_is_an_error_on_both_spans(recording: Recording) -> None:

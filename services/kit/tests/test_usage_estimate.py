@@ -2,7 +2,7 @@
 
 import pytest
 
-from antiphon.llm.v1 import chat_pb2, content_pb2, params_pb2, usage_pb2
+from antiphon.llm.v1 import chat_pb2, completion_pb2, content_pb2, embedding_pb2, params_pb2, rerank_pb2, usage_pb2
 from antiphon_kit.provider import Turn
 from antiphon_kit.recorder import Recorder
 from antiphon_kit.usage_estimate import estimate
@@ -72,3 +72,24 @@ def test_timing_is_measured_from_sending(events):
     assert timing.total_duration.ToMilliseconds() == 1500
     assert timing.HasField("time_to_first_content")
     assert not timing.HasField("queue_duration")
+
+
+@pytest.mark.parametrize(
+    ("given", "tokens"),
+    [
+        (completion_pb2.CompletionPrompt(text=TEXT, suffix=TEXT), 20),
+        (completion_pb2.CompletionPrompt(tokens={"ids": [1, 2, 3]}, suffix=TEXT), 13),
+        (embedding_pb2.EmbedRequest(inputs=[{"text": TEXT}, {"tokens": {"ids": [7]}}]), 11),
+        (embedding_pb2.EmbedRequest(inputs=[{"parts": {"parts": [PARTS["text"]]}}]), 10),
+        # The query is read with each document.
+        (rerank_pb2.RerankInput(query=TEXT, documents=[{"text": TEXT}, {"text": TEXT}]), 40),
+    ],
+)
+def test_inputs_of_the_services_beside_chat_count(given, tokens):
+    usage = estimate(given, 0)
+    assert (usage.input_tokens, usage.source) == (tokens, usage_pb2.Usage.SOURCE_GATEWAY_ESTIMATE)
+    assert not usage.HasField("output_tokens")
+
+
+def test_nothing_to_count_is_unknown():
+    assert not estimate(completion_pb2.CompletionPrompt(), 0).HasField("input_tokens")

@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import grpc
 
@@ -28,7 +28,7 @@ from antiphon_contract.errors import (
     to_status,
 )
 from antiphon_kit.admission import Admission
-from antiphon_kit.recorder import Recorder, set_duration
+from antiphon_kit.recorder import outcome_of, set_duration
 from antiphon_kit.telemetry import CallSpan, Telemetry
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,21 @@ _REQUEST_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{metadata.MAX_REQUEST_ID_CHARS
 _CONTRACT: Final = (metadata.CONTRACT, metadata.CONTRACT_VERSION)
 _OUTCOME_PREFIX: Final = "OUTCOME_"
 _SOURCE_PREFIX: Final = "SOURCE_"
+
+
+class Record(Protocol):
+    """What a recorder knows of the answer when the call ends."""
+
+    events: int
+
+    @property
+    def time_to_first_content_s(self) -> float | None:
+        """None: there was none."""
+        ...
+
+    def end(self, error: error_pb2.CallError | None, *, event_count: int, total_s: float) -> response_pb2.ResponseEnd:
+        """The terminal record."""
+        ...
 
 
 class Call:
@@ -57,7 +72,7 @@ class Call:
         self.request_id = ""
         self.response_id = ""
         self.labels: Mapping[str, str] = {}
-        self.recorder: Recorder | None = None
+        self.recorder: Record | None = None
         self.end: response_pb2.ResponseEnd | None = None
         self._echo = metadata.REQUEST_ID in self.metadata and metadata.ATTEMPT_ID not in self.metadata
         self._headers_sent = False
@@ -84,8 +99,13 @@ class Call:
             self._headers_sent = True
             await self.context.send_initial_metadata((_CONTRACT, (metadata.REQUEST_ID, self.request_id)))
 
-    def finish(self, error: error_pb2.CallError | None, *, numbered: bool = False) -> response_pb2.ResponseEnd:
-        """Write the record, once: log it and hand it to telemetry. `numbered`: it is sent as the `end` of a stream."""
+    def finish(
+        self, error: error_pb2.CallError | None, *, numbered: bool = False, code: grpc.StatusCode | None = None
+    ) -> response_pb2.ResponseEnd:
+        """Write the record, once: log it and hand it to telemetry.
+
+        `numbered`: it is sent as the `end` of a stream. `code`: the status of the RPC, if not that of `error`.
+        """
         if self.end is not None:
             return self.end
         total_s = time.monotonic() - self.started
@@ -93,16 +113,15 @@ class Call:
             event_count = self.recorder.events + 1 if numbered else 0
             self.end = end = self.recorder.end(error, event_count=event_count, total_s=total_s)
         else:
-            outcome = response_pb2.ResponseEnd.OUTCOME_COMPLETED
-            if error is not None:
-                outcome = response_pb2.ResponseEnd.OUTCOME_FAILED
-                if error.reason in (Reason.ERROR_REASON_CANCELLED, Reason.ERROR_REASON_DEADLINE_EXCEEDED):
-                    outcome = response_pb2.ResponseEnd.OUTCOME_CANCELLED
             self.end = end = response_pb2.ResponseEnd(
-                outcome=outcome, error=error, response_id=self.response_id, provider=self.provider
+                outcome=outcome_of(error, response_pb2.ResponseEnd.OUTCOME_COMPLETED),
+                error=error,
+                response_id=self.response_id,
+                provider=self.provider,
             )
             set_duration(end.timing.total_duration, total_s)
-        code = grpc.StatusCode.OK if error is None else CODE_BY_NUMBER[error.code]
+        if code is None:
+            code = grpc.StatusCode.OK if error is None else CODE_BY_NUMBER[error.code]
         self._log(end, code, total_s)
         self.span.finish(end, code)
         return end

@@ -14,7 +14,7 @@ import asyncio
 import io
 import logging
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -64,6 +64,18 @@ class Egress:
         """GET; to be entered with `async with`."""
         return self._exchange(_Request("GET", url, headers, None), milestones)
 
+    def send(
+        self,
+        method: str,
+        url: str | yarl.URL,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        *,
+        milestones: Milestones | None = None,
+    ) -> "Exchange":
+        """Any request; `headers` may repeat a name, an empty `body` is none."""
+        return self._exchange(_Request(method, url, headers, body or None), milestones)
+
     def _exchange(self, request: "_Request", milestones: Milestones | None) -> "Exchange":
         return Exchange(self._session, self._opening, request, milestones or Milestones())
 
@@ -82,7 +94,7 @@ class Egress:
 class _Request(NamedTuple):
     method: str
     url: str | yarl.URL
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] | Sequence[tuple[str, str]]
     body: bytes | None
 
 
@@ -239,6 +251,8 @@ def _classify(error: Exception, *, sent: bool) -> tuple[error_pb2.ErrorReason, s
         return Reason.ERROR_REASON_UPSTREAM_PROTOCOL, "bad_http", "what it answered is not HTTP"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return Reason.ERROR_REASON_PROVIDER_ERROR, "eof", "it closed the connection without an answer"
+    if isinstance(error.__cause__, aiohttp.http_exceptions.ContentEncodingError):
+        return Reason.ERROR_REASON_UPSTREAM_PROTOCOL, "bad_encoding", "its answer is not in the encoding that it names"
     if isinstance(error, aiohttp.ClientPayloadError):
         return Reason.ERROR_REASON_PROVIDER_ERROR, "truncated", "its answer ended before it was complete"
     return Reason.ERROR_REASON_PROVIDER_ERROR, "reset", "the connection broke"

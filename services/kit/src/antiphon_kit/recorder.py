@@ -4,13 +4,14 @@ Forbids itself: keeping answers. Of text it counts bytes, for the estimate where
 """
 
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from google.protobuf import duration_pb2
 
 from antiphon.llm.v1 import error_pb2, response_pb2, usage_pb2
 from antiphon_contract.errors import Reason
-from antiphon_kit.provider import Batch, Turn
+from antiphon_kit.provider import Batch, Job, Milestones
 from antiphon_kit.usage_estimate import estimate, utf8_length
 
 _Usage = usage_pb2.Usage
@@ -49,8 +50,9 @@ class AdapterFault(Exception):
 class Recorder:
     """Of one call from its first upstream event to its record."""
 
-    def __init__(self, turn: Turn, provider: str, response_id: str) -> None:
-        self._turn = turn
+    def __init__(self, job: Job[Any], provider: str, response_id: str) -> None:
+        """`job.request` has a prompt: Recorder is for what generates."""
+        self._job = job
         self._provider = provider
         self._response_id = response_id
         self._started = time.monotonic()
@@ -80,7 +82,7 @@ class Recorder:
         """From sending the upstream request, where the adapter marks that, else from the begin of the call."""
         if self._content_at is None:
             return None
-        return self._content_at - (self._turn.milestones.sent or self._started)
+        return self._content_at - (self._job.milestones.sent or self._started)
 
     def observe(self, batch: Batch) -> int:
         """Take note of one batch and complete its `start`; returns its size in bytes. Raises AdapterFault."""
@@ -134,22 +136,15 @@ class Recorder:
         if self._start is not None:
             raise AdapterFault("`start` came twice")
         self._start = start
-        start.response_id = self._response_id
-        if not start.provider:
-            start.provider = self._provider
-        if not start.model:
-            start.model = self._turn.model
-        if not start.state_domain:
-            start.state_domain = self._turn.state_domain
-        if not start.HasField("create_time"):
-            start.create_time.seconds, start.create_time.nanos = divmod(time.time_ns(), 1_000_000_000)
+        complete_start(start, self._job, self._provider, self._response_id)
 
     def end(self, error: error_pb2.CallError | None, *, event_count: int, total_s: float) -> _End:
         """The terminal record. `event_count`: sequence of the `end` event, 0 where none is sent."""
         start = self._start
-        end = _End(response_id=self._response_id, event_count=event_count, outcome=self._outcome(error))
+        outcome = outcome_of(error, _End.OUTCOME_COMPLETED if self._whole else _End.OUTCOME_INCOMPLETE)
+        end = _End(response_id=self._response_id, event_count=event_count, outcome=outcome)
         end.provider = self._provider if start is None else start.provider
-        end.model = self._turn.model if start is None else start.model
+        end.model = self._job.model if start is None else start.model
         if start is not None and start.service_tier:
             end.service_tier = start.service_tier
         if error is not None:
@@ -157,36 +152,59 @@ class Recorder:
         end.finish_reasons.extend(self._finish[candidate] for candidate in sorted(self._finish))
         if self._warnings:
             end.warnings.extend(self._warnings)  # type: ignore[arg-type]  # the stub takes Python's Warning
-        self._fill_usage(end, error)
-        self._fill_timing(end.timing, total_s)
+        prompt = self._job.request.prompt
+        fill_usage(end, self._usage, begun=self.content_seen, guess=lambda: estimate(prompt, self._produced_bytes))
+        fill_timing(end.timing, self._job.milestones, self._started, total_s)
+        if (first_content_s := self.time_to_first_content_s) is not None:
+            set_duration(end.timing.time_to_first_content, first_content_s)
         return end
 
-    def _outcome(self, error: error_pb2.CallError | None) -> _End.Outcome:
-        if error is not None:
-            return _End.OUTCOME_CANCELLED if error.reason in _BY_THE_CALLER else _End.OUTCOME_FAILED
-        if not _NOT_WHOLE.isdisjoint(self._finish.values()):
-            return _End.OUTCOME_INCOMPLETE
-        return _End.OUTCOME_COMPLETED
+    @property
+    def _whole(self) -> bool:
+        return _NOT_WHOLE.isdisjoint(self._finish.values())
 
-    def _fill_usage(self, end: _End, error: error_pb2.CallError | None) -> None:
-        if self._usage is not None:
-            end.usage.CopyFrom(self._usage)
-            if end.usage.source != _Usage.SOURCE_GATEWAY_ESTIMATE:
-                end.usage.source = _Usage.SOURCE_PROVIDER if error is None else _Usage.SOURCE_PROVIDER_PARTIAL
-            return
-        refused = error is not None and (error.reason not in _MAY_HAVE_COST or error.http_status >= 400)
-        if self.content_seen or not refused:
-            end.usage.CopyFrom(estimate(self._turn.request.prompt, self._produced_bytes))
 
-    def _fill_timing(self, timing: usage_pb2.Timing, total_s: float) -> None:
-        milestones = self._turn.milestones
-        set_duration(timing.total_duration, total_s)
-        if milestones.connected is not None:
-            set_duration(timing.connect_duration, milestones.connected - (milestones.sent or self._started))
-        if milestones.first_byte is not None:
-            set_duration(timing.time_to_first_byte, milestones.first_byte - (milestones.sent or self._started))
-        if (first_content_s := self.time_to_first_content_s) is not None:
-            set_duration(timing.time_to_first_content, first_content_s)
+def complete_start(start: response_pb2.ResponseStart, job: Job[Any], provider: str, response_id: str) -> None:
+    """Fill what the adapter left empty, and the id, which is the kit's."""
+    start.response_id = response_id
+    if not start.provider:
+        start.provider = provider
+    if not start.model:
+        start.model = job.model
+    if not start.state_domain:
+        start.state_domain = job.state_domain
+    if not start.HasField("create_time"):
+        start.create_time.seconds, start.create_time.nanos = divmod(time.time_ns(), 1_000_000_000)
+
+
+def outcome_of(error: error_pb2.CallError | None, otherwise: _End.Outcome) -> _End.Outcome:
+    """How a call with `error` ended; `otherwise` without one."""
+    if error is None:
+        return otherwise
+    return _End.OUTCOME_CANCELLED if error.reason in _BY_THE_CALLER else _End.OUTCOME_FAILED
+
+
+def fill_usage(end: _End, told: _Usage | None, *, begun: bool, guess: Callable[[], _Usage]) -> None:
+    """What the provider told, else a guess where it may have worked. `begun`: it has begun to answer."""
+    error = end.error if end.HasField("error") else None
+    if told is not None:
+        end.usage.CopyFrom(told)
+        if end.usage.source != _Usage.SOURCE_GATEWAY_ESTIMATE:
+            end.usage.source = _Usage.SOURCE_PROVIDER if error is None else _Usage.SOURCE_PROVIDER_PARTIAL
+        return
+    refused = error is not None and (error.reason not in _MAY_HAVE_COST or error.http_status >= 400)
+    if begun or not refused:
+        end.usage.CopyFrom(guess())
+
+
+def fill_timing(timing: usage_pb2.Timing, milestones: Milestones, started: float, total_s: float) -> None:
+    """The times that every call has. `started`: where the adapter did not mark when it sent."""
+    sent = milestones.sent or started
+    set_duration(timing.total_duration, total_s)
+    if milestones.connected is not None:
+        set_duration(timing.connect_duration, milestones.connected - sent)
+    if milestones.first_byte is not None:
+        set_duration(timing.time_to_first_byte, milestones.first_byte - sent)
 
 
 def _grown(before: _Usage | None, now: _Usage) -> bool:

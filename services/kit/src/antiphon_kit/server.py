@@ -1,6 +1,6 @@
 """Owns the main program of a provider service: event loop, settings, start-up errors, serving, drain.
 
-run_provider ─> make(settings) ─> serve: Service + ChatServicer + ModelsServicer + Probe ─> until_signalled
+run_provider ─> make(settings) ─> serve: Service + services.handlers + Probe ─> until_signalled
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from antiphon_contract.errors import CallFailure
-from antiphon_kit import channel_options, chat_servicer, logs, models_servicer
+from antiphon_kit import channel_options, logs, services
 from antiphon_kit.admission import Admission
 from antiphon_kit.call import Edge
-from antiphon_kit.chat_servicer import ChatServicer
+from antiphon_kit.generation import KEEPALIVE_S
 from antiphon_kit.health import Probe, probing
-from antiphon_kit.models_servicer import ModelsServicer
 from antiphon_kit.provider import ChatProvider
 from antiphon_kit.service import Service, until_signalled
 from antiphon_kit.settings import Env, ServiceSettings, SettingError, integer
 from antiphon_kit.telemetry import OFF, Telemetry, open_telemetry
+from antiphon_kit.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -104,23 +104,22 @@ async def serve(
     settings: ServiceSettings,
     *,
     telemetry: Telemetry = OFF,
-    keepalive_s: float = chat_servicer.KEEPALIVE_S,
+    keepalive_s: float = KEEPALIVE_S,
     probe_every_s: float = 10.0,
 ) -> AsyncIterator[Service]:
     """Serve `provider` for the body of the `with`, then close it. Raises SettingError if the address cannot be had."""
     admission = Admission(settings.max_concurrency, BYTES_IN_FLIGHT_PER_REQUEST * settings.max_request_bytes)
     edge = Edge(provider.name, admission, telemetry)
-    chat = ChatServicer(provider, settings, edge, keepalive_s=keepalive_s)
-    models = ModelsServicer(provider, edge, limit_s=settings.first_event_timeout_s)
+    upstream = Upstream(provider.name, settings)
     service = Service(
         settings.listen,
         channel_options.provider_server(settings.max_request_bytes, int(settings.total_timeout_s)),
-        (chat.handler(), models.handler()),
-        (chat_servicer.SERVICE, models_servicer.SERVICE),
+        services.handlers(provider, upstream, edge, keepalive_s=keepalive_s),
+        services.NAMES,
         lameduck_s=settings.drain_lameduck_s,
         grace_s=settings.drain_grace_s,
         on_closing=admission.close,
-        on_cutoff=chat.cut,
+        on_cutoff=upstream.cut,
     )
     try:
         async with service, probing(Probe(provider.ready, service.health, every_s=probe_every_s)):

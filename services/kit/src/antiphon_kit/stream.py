@@ -2,6 +2,7 @@
 
     adapter ── batches ──> Reader task ──> FrameBuffer ── frames ──> writer (the RPC's own task)
                                       └──> FoldSink (unary)
+            ── one response ─────────────> ResponseSink; bytes: see native_sinks
 
 The reader stops reading when the buffer is full, so a slow caller slows the vendor's socket, not our memory. The
 writer takes everything that waits as one frame: one batch at low load, more per frame the further it falls behind.
@@ -12,18 +13,20 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import TracebackType
-from typing import Final, Protocol, Self, cast
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
 
 from antiphon.llm.v1 import chat_pb2, error_pb2
 from antiphon_contract.errors import CallFailure, Reason, call_error, reason_name
 from antiphon_contract.fold import Fold
 from antiphon_kit.deadlines import Limits, Watchdog
-from antiphon_kit.provider import Batch, ChatProvider, Turn
-from antiphon_kit.recorder import Recorder
+from antiphon_kit.provider import Batch, Job
 
 log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Item_contra = TypeVar("Item_contra", contravariant=True)
 
 MAX_WAITING_BYTES: Final = 256 * 1024
 CLOSE_LIMIT_S: Final = 1.0
@@ -67,13 +70,34 @@ def interrupted(error: error_pb2.CallError) -> error_pb2.CallError:
     return cut
 
 
-class Sink(Protocol):
-    """Where the reader puts what it read."""
+class Witness(Protocol[Item_contra]):
+    """Who watches what the reader read; a recorder."""
+
+    progressed: bool
+    """Whether the last item was progress."""
+
+    @property
+    def content_seen(self) -> bool:
+        """The provider has begun to answer."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """What came so far is a whole answer."""
+        ...
+
+    def observe(self, item: Item_contra) -> int:
+        """Take note of `item`; returns its size in bytes."""
+        ...
+
+
+class Sink(Protocol[Item_contra]):
+    """Where the reader puts what it read: batches of events, whole responses, or pieces of a body."""
 
     full: bool
 
-    def put(self, batch: Batch, size: int, *, content: bool) -> None:
-        """Take a batch of `size` bytes. `content`: the provider has begun to answer."""
+    def put(self, item: Item_contra, size: int, *, content: bool) -> None:
+        """Take an item of `size` bytes. `content`: the provider has begun to answer."""
         ...
 
     async def room(self) -> None:
@@ -85,31 +109,49 @@ class Sink(Protocol):
         ...
 
 
-class FoldSink:
-    """Folds batches into a whole answer, and keeps native data if the caller asked for it."""
+class WholeSink:
+    """What sinks of unary calls share: they take everything, and one waits for the end."""
 
     full = False
 
-    def __init__(self, *, keep_native: bool) -> None:
-        self.fold = Fold()
-        self.native: list[bytes] = []
-        self._keep_native = keep_native
+    def __init__(self) -> None:
         self._closed = asyncio.get_running_loop().create_future()
-
-    def put(self, batch: Batch, size: int, *, content: bool) -> None:
-        self.fold.feed_events(batch)
-        if self._keep_native:
-            self.native.extend(event.native for event in batch if event.native)
 
     async def room(self) -> None:
         pass
 
     def close(self) -> None:
-        _resolve(self._closed)
+        resolve(self._closed)
 
     async def closed(self) -> None:
         """Wait for the end of the reader."""
         await self._closed
+
+
+class FoldSink(WholeSink):
+    """Folds batches into a whole answer, and keeps native data if the caller asked for it."""
+
+    def __init__(self, *, keep_native: bool) -> None:
+        super().__init__()
+        self.fold = Fold()
+        self.native: list[bytes] = []
+        self._keep_native = keep_native
+
+    def put(self, item: Batch, size: int, *, content: bool) -> None:
+        self.fold.feed_events(item)
+        if self._keep_native:
+            self.native.extend(event.native for event in item if event.native)
+
+
+class ResponseSink(WholeSink, Generic[Item]):
+    """Takes the one response of a call whose adapter answers with a whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.response: Item | None = None
+
+    def put(self, item: Item, size: int, *, content: bool) -> None:
+        self.response = item
 
 
 class FrameBuffer:
@@ -136,15 +178,15 @@ class FrameBuffer:
         self._last = time.monotonic()
         self._timer = self._loop.call_later(keepalive_s, self._silent)
 
-    def put(self, batch: Batch, size: int, *, content: bool) -> None:
-        self._frame.events.extend(batch)
+    def put(self, item: Batch, size: int, *, content: bool) -> None:
+        self._frame.events.extend(item)
         self._size += size
         self.full = self._size > self._max_bytes and content
         self._content = content
         if content:
-            _resolve(self._writer)
+            resolve(self._writer)
         if self.full:
-            _resolve(self._lingering)
+            resolve(self._lingering)
 
     async def room(self) -> None:
         while self.full:
@@ -154,8 +196,8 @@ class FrameBuffer:
     def close(self) -> None:
         self._closed = True
         self._timer.cancel()
-        _resolve(self._writer)
-        _resolve(self._lingering)
+        resolve(self._writer)
+        resolve(self._lingering)
 
     async def next(self) -> bytes | None:
         """The next frame to write; None once the reader has ended, what is left then is in `rest()`."""
@@ -183,7 +225,7 @@ class FrameBuffer:
         """All waiting events as one frame."""
         data = self.rest().SerializeToString()
         self._last = time.monotonic()
-        _resolve(self._reader)
+        resolve(self._reader)
         return data
 
     def rest(self) -> chat_pb2.StreamGenerateResponse:
@@ -198,42 +240,45 @@ class FrameBuffer:
         left_s = self._last + self._keepalive_s - time.monotonic()
         if left_s <= 0.001:
             self._keepalive_due = True
-            _resolve(self._writer)
+            resolve(self._writer)
             left_s = self._keepalive_s
         self._timer = self._loop.call_later(left_s, self._silent)
 
 
-def _resolve(waiting: asyncio.Future[None] | None) -> None:
+def resolve(waiting: asyncio.Future[None] | None) -> None:
+    """Wake who waits, if anyone does."""
     if waiting is not None and not waiting.done():
         waiting.set_result(None)
 
 
-class Reader:
+class Reader(Generic[Item]):
     """Runs one adapter call in a task of its own into `sink`, for the body of an `async with`.
 
-    It is in `running` for as long as the task runs.
+    `items` begins the call and gives its results. The reader is in `running` for as long as the task runs.
     """
 
     def __init__(
         self,
-        provider: ChatProvider,
-        turn: Turn,
-        recorder: Recorder,
-        sink: Sink,
+        items: Callable[[], AsyncIterator[Item]],
+        job: Job[Any],
+        witness: Witness[Item],
+        sink: Sink[Item],
         *,
+        provider: str,
         limits: Limits,
-        running: "set[Reader]",
+        running: "set[Reader[Any]]",
     ) -> None:
-        self._provider = provider
-        self._turn = turn
-        self._recorder = recorder
+        self._items = items
+        self._job = job
+        self._witness = witness
         self._sink = sink
+        self._provider = provider
         self._limits = limits
         self._running = running
         self._interruption: error_pb2.CallError | None = None
 
     async def __aenter__(self) -> Self:
-        self._watchdog = Watchdog(self._limits, self._turn.milestones, self.interrupt)
+        self._watchdog = Watchdog(self._limits, self._job.milestones, self.interrupt)
         self._task = asyncio.create_task(self._read())
         self._task.add_done_callback(self._ended)
         self._running.add(self)
@@ -269,17 +314,17 @@ class Reader:
             self._sink.close()
 
     async def _pump(self) -> None:
-        recorder, sink, watchdog = self._recorder, self._sink, self._watchdog
+        witness, sink, watchdog = self._witness, self._sink, self._watchdog
         # The port's iterators are generators; closing them closes the upstream connection.
-        batches = cast("AsyncGenerator[Batch, None]", self._provider.generate(self._turn))
-        async with contextlib.aclosing(batches):
-            async for batch in batches:
-                if not batch:
+        items = cast("AsyncGenerator[Item, None]", self._items())
+        async with contextlib.aclosing(items):
+            async for item in items:
+                if not item:
                     continue
-                size = recorder.observe(batch)
-                if recorder.progressed and recorder.content_seen:
+                size = witness.observe(item)
+                if witness.progressed and witness.content_seen:
                     watchdog.progressed()
-                sink.put(batch, size, content=recorder.content_seen)
+                sink.put(item, size, content=witness.content_seen)
                 if sink.full:
                     watchdog.pause()
                     await sink.room()
@@ -289,7 +334,7 @@ class Reader:
         """How the ended read failed; None if it did not. `unexpected` turns a bug's exception into an error."""
         task = self._task
         raised = None if task.cancelled() else task.exception()
-        if raised is None and not task.cancelled() and self._recorder.complete:
+        if raised is None and not task.cancelled() and self._witness.complete:
             return None
         if self._interruption is not None:
             error = self._interruption
@@ -308,6 +353,6 @@ class Reader:
                 native_code="missing_finish_reason",
             )
         if not reason_name(error.reason).startswith("GATEWAY_"):
-            error.provider = error.provider or self._provider.name
-            error.model = error.model or self._turn.model
+            error.provider = error.provider or self._provider
+            error.model = error.model or self._job.model
         return error

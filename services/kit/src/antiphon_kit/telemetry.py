@@ -8,23 +8,32 @@ answers in any form, and waiting for a collector on the request path.
 """
 
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import grpc
 
-from antiphon.llm.v1 import chat_pb2, response_pb2
+from antiphon.llm.v1 import chat_pb2, completion_pb2, embedding_pb2, rerank_pb2, response_pb2
 from antiphon_contract import metadata
 from antiphon_kit.settings import ServiceSettings, SettingError
 
 Metadata = Iterable[tuple[str, str | bytes]]
 TraceMetadata = tuple[tuple[str, str], ...]
+ModelRequest: TypeAlias = (
+    chat_pb2.StreamGenerateRequest
+    | completion_pb2.StreamCompleteRequest
+    | embedding_pb2.EmbedRequest
+    | rerank_pb2.RerankRequest
+)
 
 
 class CallSpan(Protocol):
     """One call that this process serves, or one attempt that it makes. `finish` is called exactly once."""
 
-    def requested(self, request: chat_pb2.StreamGenerateRequest, model: str, *, stream: bool) -> None:
-        """Say that this call is an inference of `model`, the provider's id. Keeps a reference, reads it in `finish`."""
+    def requested(self, request: ModelRequest, model: str, *, stream: bool, operation: str = "chat") -> None:
+        """Say that this call is an inference of `model`, the provider's id. Keeps a reference, reads it in `finish`.
+
+        `operation`: as in gen_ai.operation.name.
+        """
         ...
 
     def attribute(self, name: str, value: str | int | float | bool) -> None:
@@ -64,7 +73,7 @@ class _PassedOn:
     def __init__(self, invocation_metadata: Metadata) -> None:
         self._metadata = invocation_metadata
 
-    def requested(self, request: chat_pb2.StreamGenerateRequest, model: str, *, stream: bool) -> None:
+    def requested(self, request: ModelRequest, model: str, *, stream: bool, operation: str = "chat") -> None:
         pass
 
     def attribute(self, name: str, value: str | int | float | bool) -> None:

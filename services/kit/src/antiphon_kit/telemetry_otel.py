@@ -25,9 +25,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from antiphon.llm.v1 import chat_pb2, error_pb2, response_pb2, usage_pb2
+from antiphon.llm.v1 import error_pb2, response_pb2, usage_pb2
 from antiphon_contract.errors import reason_name
-from antiphon_kit.telemetry import CallSpan, Metadata, Telemetry, TraceMetadata, trace_metadata
+from antiphon_kit.telemetry import CallSpan, Metadata, ModelRequest, Telemetry, TraceMetadata, trace_metadata
 
 _SCOPE: Final = "antiphon"
 _EXPORT_TIMEOUT_S: Final = 3.0
@@ -56,12 +56,13 @@ _TOKEN_FIELDS: Final = {
     "reasoning_output_tokens": "reasoning.output_tokens",
 }
 _PARAMS: Final = {
-    "max_output_tokens": "max_tokens",
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "seed": "seed",
-    "candidate_count": "choice.count",
+    "max_output_tokens": "request.max_tokens",
+    "temperature": "request.temperature",
+    "top_p": "request.top_p",
+    "top_k": "request.top_k",
+    "seed": "request.seed",
+    "candidate_count": "request.choice.count",
+    "dimensions": "embeddings.dimension.count",
 }
 
 
@@ -128,9 +129,10 @@ class _Instruments:
 
 @dataclass(frozen=True, slots=True)
 class _Inference:
-    request: chat_pb2.StreamGenerateRequest
+    request: ModelRequest
     model: str
     stream: bool
+    operation: str
 
 
 class _OtelSpan:
@@ -154,8 +156,8 @@ class _OtelSpan:
         self._span = tracer.start_span(self._method, parent, kind, attributes)
         self._context = trace.set_span_in_context(self._span, parent)
 
-    def requested(self, request: chat_pb2.StreamGenerateRequest, model: str, *, stream: bool) -> None:
-        self._inference = _Inference(request, model, stream)
+    def requested(self, request: ModelRequest, model: str, *, stream: bool, operation: str = "chat") -> None:
+        self._inference = _Inference(request, model, stream, operation)
 
     def attribute(self, name: str, value: str | int | float | bool) -> None:
         self._span.set_attribute(name, value)
@@ -190,7 +192,7 @@ class _OtelSpan:
         labels = _labels(inference, end)
         now_ns = time.time_ns()
         span = self._tracer.start_span(
-            f"chat {inference.model}",
+            f"{inference.operation} {inference.model}",
             self._context,
             trace.SpanKind.CLIENT,
             _request_attributes(inference) | _response_attributes(end),
@@ -215,7 +217,8 @@ def _is_fault(kind: trace.SpanKind, code: grpc.StatusCode, reason: str) -> bool:
 
 
 def _labels(inference: _Inference, end: response_pb2.ResponseEnd) -> dict[str, _Value]:
-    labels: dict[str, _Value] = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": end.provider}
+    labels: dict[str, _Value] = {"gen_ai.operation.name": inference.operation}
+    labels["gen_ai.provider.name"] = end.provider
     labels["gen_ai.request.model"] = inference.model
     if end.HasField("error"):
         labels["error.type"] = reason_name(end.error.reason)
@@ -226,16 +229,18 @@ def _labels(inference: _Inference, end: response_pb2.ResponseEnd) -> dict[str, _
 
 def _request_attributes(inference: _Inference) -> dict[str, _Value]:
     attributes: dict[str, _Value] = {
-        "gen_ai.operation.name": "chat",
+        "gen_ai.operation.name": inference.operation,
         "gen_ai.request.model": inference.model,
         "gen_ai.request.stream": inference.stream,
     }
     params = inference.request.params
-    for field, name in _PARAMS.items():
-        if params.HasField(field):
-            attributes[f"gen_ai.request.{name}"] = getattr(params, field)
-    if params.reasoning.effort:
-        attributes["gen_ai.request.reasoning.level"] = params.reasoning.effort
+    for field, value in params.ListFields():
+        if name := _PARAMS.get(field.name):
+            attributes[f"gen_ai.{name}"] = value
+        elif field.name == "encodings":
+            attributes["gen_ai.request.encoding_formats"] = list(value)
+        elif field.name == "reasoning" and value.effort:
+            attributes["gen_ai.request.reasoning.level"] = value.effort
     return attributes
 
 

@@ -4,11 +4,23 @@ Images and other media are not counted: their price in tokens differs by model a
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
-from antiphon.llm.v1 import chat_pb2, content_pb2, params_pb2, usage_pb2
+from antiphon.llm.v1 import (
+    chat_pb2,
+    completion_pb2,
+    content_pb2,
+    embedding_pb2,
+    params_pb2,
+    rerank_pb2,
+    usage_pb2,
+)
 
 BYTES_PER_TOKEN: Final = 4
+
+Input: TypeAlias = (
+    chat_pb2.Prompt | completion_pb2.CompletionPrompt | embedding_pb2.EmbedRequest | rerank_pb2.RerankInput
+)
 
 
 def utf8_length(text: str) -> int:
@@ -16,11 +28,11 @@ def utf8_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def estimate(prompt: chat_pb2.Prompt, produced_bytes: int) -> usage_pb2.Usage:
+def estimate(given: Input, produced_bytes: int) -> usage_pb2.Usage:
     """GATEWAY_ESTIMATE of a call. What is not known stays unset: without text there is no count."""
     usage = usage_pb2.Usage(source=usage_pb2.Usage.SOURCE_GATEWAY_ESTIMATE)
-    if prompt_bytes := sum(utf8_length(text) for text in _texts(prompt)):
-        usage.input_tokens = _tokens(prompt_bytes)
+    if tokens := _tokens(sum(utf8_length(text) for text in _texts(given))) + _given_tokens(given):
+        usage.input_tokens = tokens
     if produced_bytes:
         usage.output_tokens = _tokens(produced_bytes)
     return usage
@@ -30,7 +42,33 @@ def _tokens(size: int) -> int:
     return -(-size // BYTES_PER_TOKEN)
 
 
-def _texts(prompt: chat_pb2.Prompt) -> Iterator[str]:
+def _given_tokens(given: Input) -> int:
+    """Tokens that the caller counted by itself, as it sent them."""
+    if isinstance(given, completion_pb2.CompletionPrompt):
+        return len(given.tokens.ids)
+    if isinstance(given, embedding_pb2.EmbedRequest):
+        return sum(len(each.tokens.ids) for each in given.inputs)
+    return 0
+
+
+def _texts(given: Input) -> Iterator[str]:
+    if isinstance(given, chat_pb2.Prompt):
+        yield from _prompt_texts(given)
+    elif isinstance(given, completion_pb2.CompletionPrompt):
+        yield given.text
+        yield given.suffix
+    elif isinstance(given, embedding_pb2.EmbedRequest):
+        for each in given.inputs:
+            yield each.text
+            yield from _part_texts(each.parts.parts)
+    else:
+        for document in given.documents:
+            # Each is read together with the query.
+            yield given.query
+            yield from _document_texts(document)
+
+
+def _prompt_texts(prompt: chat_pb2.Prompt) -> Iterator[str]:
     for message in prompt.messages:
         yield from _part_texts(message.parts)
     for tool in prompt.tools:
