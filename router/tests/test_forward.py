@@ -8,7 +8,7 @@ import pytest
 
 from antiphon.llm.v1 import chat_pb2, response_pb2
 from antiphon_contract import metadata
-from antiphon_contract.errors import Reason, call_error
+from antiphon_contract.errors import Reason, call_error, end_from_trailers
 from antiphon_contract.fold import Fold
 
 pytestmark = pytest.mark.timeout(30)
@@ -212,6 +212,27 @@ async def test_an_adapter_without_the_trailer_but_with_an_end_is_believed(adapte
     async with kit.routing([kit.backend("a", a)]) as suite:
         frames, _, raised = await suite.stream()
     assert (frames, raised) == (kit.WHOLE, None)
+
+
+@pytest.mark.parametrize("failed", [False, True], ids=["completed", "failed"])
+async def test_an_adapter_lost_after_its_last_word_is_believed(adapters, kit, failed):
+    (a,) = await adapters()
+    last = kit.WHOLE[-1]
+    if failed:
+        error = call_error(Reason.ERROR_REASON_DEADLINE_EXCEEDED, "too late")
+        end = {"outcome": "OUTCOME_CANCELLED", "error": error, "response_id": "i.1", "event_count": 5}
+        last = kit.frame(5, {"end": end})
+    a.stream = kit.streams(*kit.WHOLE[:2], last, hang=asyncio.Event())
+    async with kit.routing([kit.backend("a", a)]) as suite:
+        call = suite.call()
+        frames = [await call.read() for _ in range(3)]
+        await a.kill()
+        rest, raised = await kit.rest_of(call)
+        record = end_from_trailers(await call.trailing_metadata())
+    (told,) = ends_in(frames)
+    assert (rest, record) == ([], told)
+    assert raised is None or kit.error_of(raised).reason == told.error.reason
+    assert (raised is not None) is failed
 
 
 @pytest.mark.parametrize("frames", [[], [b"\xff\xff\xff"]])

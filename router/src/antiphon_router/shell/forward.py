@@ -20,7 +20,7 @@ from antiphon_router.shell.call import Answer, Call, Context, Trailer
 from antiphon_router.shell.channels import Links
 from antiphon_router.shell.failures import Wreck, after_content, draining, end_in, no_answer, placed, wreck_of
 from antiphon_router.shell.roster import Running
-from antiphon_router.shell.wire import Passed, attempts_frame, closing_frame, is_numbered
+from antiphon_router.shell.wire import Passed, attempts_frame, closing_frame, is_numbered, last_word
 
 NOTHING: Final = b""
 """What a handler of a stream returns; gRPC ignores it."""
@@ -80,6 +80,8 @@ class Forwarder:
             relay = (relay_kind or _Relay)(call, running, context, len(request))
             try:
                 wreck = await self._relayed(call, running, request, relay)
+                if wreck is not None:
+                    wreck = relay.reconciled(wreck)
                 if wreck is None:
                     return NOTHING
                 await relay.failed(wreck)
@@ -182,6 +184,17 @@ class _Relay:
         self._context.set_trailing_metadata(self._call.served(attempt, end, self._first_content_s))
         return None
 
+    def reconciled(self, wreck: Wreck) -> Wreck | None:
+        """`wreck`, unless the adapter had said its last word before: then only its status was lost."""
+        end = None if wreck.end or self.last is None else last_word(self.last)
+        if end is None:
+            return wreck
+        _, record = end_trailer(end)
+        if end.HasField("error"):
+            return Wreck(end.error, wreck.lost, record)
+        self._context.set_trailing_metadata(self._call.served(self._running.attempt, record, self._first_content_s))
+        return None
+
     async def failed(self, wreck: Wreck) -> None:
         """The attempt failed: returns if the call goes on, else raises Answer."""
         if self.last is None:
@@ -220,6 +233,9 @@ class _TunnelRelay(_Relay):
             return no_answer(attempt)
         self._context.set_trailing_metadata(self._call.served(attempt, end_in(trailers), self._first_content_s))
         return None
+
+    def reconciled(self, wreck: Wreck) -> Wreck | None:
+        return wreck
 
     async def close(self, error: error_pb2.CallError) -> bytes:
         return b""

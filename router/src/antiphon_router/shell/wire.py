@@ -107,6 +107,15 @@ class Passed(NamedTuple):
     """How long the call took."""
 
 
+def last_word(last: bytes) -> response_pb2.ResponseEnd | None:
+    """The `end` in a service's `last` frame; None if it still owes that."""
+    try:
+        frame = chat_pb2.StreamGenerateResponse.FromString(last)
+    except DecodeError:
+        return None
+    return frame.events[-1].end if frame.events and frame.events[-1].HasField("end") else None
+
+
 def closing_frame(
     last: bytes, error: error_pb2.CallError, passed: Passed | None = None
 ) -> chat_pb2.StreamGenerateResponse | None:
