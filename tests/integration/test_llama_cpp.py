@@ -1,4 +1,4 @@
-"""The openai provider, pointed at a real llama.cpp HTTP server by base URL, gives a real streamed answer with usage."""
+"""Providers of this wire, pointed at a real llama.cpp HTTP server by base URL, give real answers with usage."""
 
 import subprocess
 import sys
@@ -26,13 +26,15 @@ def llama() -> Iterator[str]:
             process.kill()
 
 
-@pytest.fixture(scope="module")
-def target(llama: str) -> Iterator[Target]:
-    launch = Launch("antiphon_provider_openai", {"OPENAI_BASE_URL": "{llama}/v1", "OPENAI_API_KEY": "sk-unused-here"})
+@pytest.fixture(scope="module", params=["openai", "deepseek"])
+def target(llama: str, request: pytest.FixtureRequest) -> Iterator[Target]:
+    name, prefix = request.param, request.param.upper()
+    env = {f"{prefix}_BASE_URL": "{llama}/v1", f"{prefix}_API_KEY": "sk-unused-here"}
+    launch = Launch(f"antiphon_provider_{name}", env)
     with started(launch, llama=llama) as provider:
         provider.until_serving()
-        with routed({"openai": [provider.address]}) as router:
-            yield Target(router.address, "openai", routed=True)
+        with routed({name: [provider.address]}) as router:
+            yield Target(router.address, name, routed=True)
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["stream", "unary"])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from antiphon_embedded.settings import EnvFileError, LauncherSettings, with_env_
 from antiphon_kit.config import load_suite
 from antiphon_kit.settings import ServiceSettings
 
+ROUTES = Path(__file__).parents[1] / "antiphon.yaml"
+VENDORS = ["openai", "anthropic", "cohere", "deepseek"]
 KEYS = {
     "OPENAI_API_KEY": "o",
     "ANTHROPIC_API_KEY": "a",
@@ -132,13 +135,22 @@ def test_an_env_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_routes_that_come_with_the_suite_are_valid_and_run_without_any_key() -> None:
-    plan = plan_of(load_suite(Path(__file__).parents[1] / "antiphon.yaml"), {})
+    plan = plan_of(load_suite(ROUTES), {})
     assert names(plan) == ["local-1", "local-2", "router"]
-    assert [one.name for one in plan.skipped] == ["openai"]
+    assert [(one.name, one.why) for one in plan.skipped] == [
+        (name, f"no key; set {name.upper()}_API_KEY or {name.upper()}_API_KEY_FILE in .env") for name in VENDORS
+    ]
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_a_key_is_all_that_they_need_to_run_a_vendor(name: str) -> None:
+    plan = plan_of(load_suite(ROUTES), {f"{name.upper()}_API_KEY": "k"}, lambda module: find_spec(module) is not None)
+    assert names(plan) == ["local-1", "local-2", name, "router"]
+    assert plan.providers[-1].command.argv[-1] == f"antiphon_provider_{name}"
 
 
 def test_what_is_commented_out_in_them_is_valid_too(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[1] / "antiphon.yaml").read_text()
+    text = ROUTES.read_text()
     file = tmp_path / "antiphon.yaml"
     file.write_text(re.sub(r"^( *)# (?= *(?:- )?[a-z_]+:)", r"\1", text, flags=re.M))
     plan = plan_of(load_suite(file), {})

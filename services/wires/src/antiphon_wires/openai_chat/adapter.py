@@ -99,6 +99,8 @@ class OpenAIChatAdapter:
         kind: type[ChatStream],
     ) -> AsyncIterator[Batch]:
         encoded = encode()
+        if encoded.path:
+            url = self._vendor.base_url + encoded.path
         key = await self._key()
         headers = {**self._vendor.headers(key), **encoded.headers}
         async with self._egress.post(url, headers, encoded.body, turn.milestones) as exchange:

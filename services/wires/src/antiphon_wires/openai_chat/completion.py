@@ -76,7 +76,9 @@ def _add_params(body: Native, params: params_pb2.GenerateParams, scope: Scope, m
             continue
         if param.field == "top_logprobs":
             continue
-        native = _NATIVE[param.field] if param.field in _NATIVE else scope.dialect.native(param)
+        native = scope.dialect.native(param)
+        if param.field in _NATIVE and param.field not in scope.dialect.params:
+            native = _NATIVE[param.field]
         if native is not None:
             body[native] = value
             continue

@@ -69,6 +69,20 @@ Feature = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Thinking:
+    """A switch for reasoning beside its effort: a member that is {"type": "enabled"} or {"type": "disabled"}."""
+
+    member: str = "thinking"
+    """Its name in the body."""
+
+    by_default: bool = False
+    """Whether the model reasons where nothing is said."""
+
+    ignores: frozenset[str] = frozenset()
+    """Fields of GenerateParams that have no effect while it reasons."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """One vendor on this wire."""
 
@@ -91,13 +105,25 @@ class Dialect:
     """What it does not understand."""
 
     reasoning_field: str = ""
-    """Member of an assistant message in which it wants earlier reasoning back; "": not at all."""
+    """Member of an assistant message in which it wants earlier reasoning back; "": not at all.
+
+    While it is sure to reason, see Thinking, a message with tool calls never goes without this member.
+    """
 
     prefill_field: str | None = None
     """Member set to true on a message to be continued; "": its last place is enough; None: it cannot continue one."""
 
+    beta_path: str = ""
+    """Path below the base URL where it takes prefill and strict schemas; "": where it takes everything."""
+
+    thinking: Thinking | None = None
+    """Its switch for reasoning; None: effort alone decides."""
+
     efforts: Sequence[str] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
     """Levels of reasoning effort it takes, ascending."""
+
+    effort_aliases: Mapping[str, str] = field(default_factory=dict)
+    """Levels it lacks to the level it makes of them, where that is not the nearest."""
 
     max_stop: int = 4
     """How many stop texts it takes."""
@@ -139,8 +165,11 @@ class Dialect:
 def support(dialect: Dialect) -> dict[str, models_pb2.Support]:
     """Field path to how this adapter treats it, for Model.support."""
     lost = {Loss.HINT: models_pb2.SUPPORT_IGNORED, Loss.SHAPE: models_pb2.SUPPORT_REJECTED}
+    idle = dialect.thinking.ignores if dialect.thinking is not None and dialect.thinking.by_default else frozenset()
     table = {
-        f"params.{param.field}": lost[param.loss] if dialect.native(param) is None else models_pb2.SUPPORT_NATIVE
+        f"params.{param.field}": lost[param.loss]
+        if param.field in idle or dialect.native(param) is None
+        else models_pb2.SUPPORT_NATIVE
         for param in PARAMS
     }
 

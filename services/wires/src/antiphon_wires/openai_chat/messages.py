@@ -139,7 +139,7 @@ def _assistant(message: content_pb2.Message, path: str, scope: Scope) -> Native:
     answer = _Answer(scope)
     for index, part in enumerate(message.parts):
         answer.add(part, f"{path}.parts[{index}]")
-    return _named(answer.native(), message)
+    return _named(answer.native(path), message)
 
 
 class _Answer:
@@ -200,11 +200,14 @@ class _Answer:
         else:
             self._scope.losses.history(f"{path}.media", "media of earlier answers are not sent")
 
-    def native(self) -> Native:
+    def native(self, path: str) -> Native:
         native: Native = {"role": "assistant", "content": self._text(), **self._more}
         refusals = [part for part in self._content if part.get("type") == "refusal"]
         if refusals and len(refusals) == len(self._content):
             native |= {"content": None, "refusal": "".join(part["refusal"] for part in refusals)}
+        if self._reasoning is None and self._calls and self._scope.reasons and self._scope.dialect.reasoning_field:
+            self._scope.losses.history(path, "the reasoning before its tool calls is missing; an empty one is sent")
+            self._reasoning = []
         if self._reasoning is not None:
             native[self._scope.dialect.reasoning_field] = "".join(self._reasoning)
         if self._calls:

@@ -12,6 +12,7 @@ from antiphon_wires import json_text, merge_patch
 from antiphon_wires.losses import Losses
 from antiphon_wires.openai_chat.dialect import PARAMS, Dialect, Loss, Param
 from antiphon_wires.openai_chat.messages import encode_messages
+from antiphon_wires.openai_chat.reasoning import encode_reasoning, reasons
 from antiphon_wires.openai_chat.scope import Native, Scope, invalid
 from antiphon_wires.openai_chat.tools import encode_tools
 
@@ -23,18 +24,20 @@ _PROTECTED: Final[tuple[merge_patch.Path, ...]] = (
     ("api_key",),
     ("authorization",),
 )
-_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-_Reasoning = params_pb2.ReasoningParams
 _encode: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A request ready to be sent: JSON body, the headers its caller asked for, and what was left out or changed."""
+    """A request ready to be sent: JSON body, the headers its caller asked for, and what was left out or changed.
+
+    `path`, below the base URL, is set where it is not the usual one.
+    """
 
     body: bytes
     headers: Mapping[str, str]
     warnings: tuple[response_pb2.Warning, ...]
+    path: str = ""
 
 
 def encode_request(
@@ -52,32 +55,41 @@ def encode_request(
     not let go; `param` names the field.
     """
     losses = Losses(dialect.name, request.options.unsupported_policy)
-    scope = Scope(dialect, losses, state_domain)
+    scope = Scope(dialect, losses, state_domain, reasons(request.params.reasoning, dialect))
     body: Native = {"model": model, "messages": encode_messages(request.prompt, scope), "stream": True}
     if dialect.stream_usage:
         body["stream_options"] = {"include_usage": True}
     body |= encode_tools(request, scope)
     _add_params(body, request.params, scope, max_output_tokens)
     if request.params.HasField("reasoning"):
-        _add_reasoning(body, request.params.reasoning, scope)
+        body |= encode_reasoning(request.params.reasoning, scope)
     if request.params.HasField("output_format"):
         _add_format(body, request.params.output_format, scope)
     options = request.options
     merge_patch.apply(body, options.provider_json, dialect.keys, param="options.provider_json", protected=_PROTECTED)
     check_limits(body, dialect, losses)
     headers = allowed_headers(options.provider_headers, scope, dialect.keys)
-    return Encoded(_encode(body), headers, tuple(losses.warnings()))
+    path = f"{dialect.beta_path}/chat/completions" if dialect.beta_path and _is_beta(request) else ""
+    return Encoded(_encode(body), headers, tuple(losses.warnings()), path)
+
+
+def _is_beta(request: chat_pb2.StreamGenerateRequest) -> bool:
+    strict = any(tool.function.strict for tool in request.prompt.tools)
+    return strict or any(message.prefill for message in request.prompt.messages)
 
 
 def _add_params(body: Native, params: params_pb2.GenerateParams, scope: Scope, max_output_tokens: int) -> None:
+    thinking = scope.dialect.thinking
+    idle = thinking.ignores if thinking is not None and scope.reasons else frozenset()
     for param, value in param_values(params):
         native = scope.dialect.native(param)
-        if native is not None:
+        if native is not None and param.field not in idle:
             body[native] = value
             continue
         path = f"params.{param.field}"
         lose = scope.losses.hint if param.loss is Loss.HINT else scope.losses.shape
-        lose(path, f"{scope.dialect.name} has no such parameter")
+        why = "has no such parameter" if native is None else "ignores it while the model reasons"
+        lose(path, f"{scope.dialect.name} {why}")
     if max_output_tokens and not params.HasField("max_output_tokens"):
         body[scope.dialect.max_tokens_field] = max_output_tokens
 
@@ -102,38 +114,6 @@ def _bias(bias: float) -> int | float:
     if not math.isfinite(bias):
         raise invalid("params.logit_bias must hold finite numbers", "params.logit_bias")
     return int(bias) if bias.is_integer() else bias
-
-
-def _add_reasoning(body: Native, reasoning: params_pb2.ReasoningParams, scope: Scope) -> None:
-    losses = scope.losses
-    effort = reasoning.effort
-    if reasoning.mode == _Reasoning.MODE_DISABLED:
-        effort = "none"
-    elif reasoning.mode == _Reasoning.MODE_ENABLED and not effort:
-        effort = "medium"
-        losses.emulated("params.reasoning.mode", "there is no switch; effort medium is asked for")
-    if effort:
-        if "reasoning_effort" in scope.dialect.lacks:
-            losses.hint("params.reasoning", f"{scope.dialect.name} has no reasoning control")
-        else:
-            body["reasoning_effort"] = _nearest(effort, scope)
-    if reasoning.HasField("budget_tokens"):
-        losses.hint("params.reasoning.budget_tokens", "chat completions have no reasoning budget")
-    if reasoning.summary not in ("", "none"):
-        losses.hint("params.reasoning.summary", "chat completions return no summary")
-    if reasoning.include_opaque_state:
-        losses.hint("params.reasoning.include_opaque_state", "chat completions return no reasoning state")
-
-
-def _nearest(effort: str, scope: Scope) -> str:
-    """A level the dialect takes. Words outside the vocabulary pass: it grows monthly."""
-    offered = scope.dialect.efforts
-    if effort in offered or effort not in _EFFORTS:
-        return effort
-    wanted = _EFFORTS.index(effort)
-    nearest = min(offered, key=lambda level: abs(_EFFORTS.index(level) - wanted))
-    scope.losses.clamped("params.reasoning.effort", f"{nearest} is the nearest level offered")
-    return nearest
 
 
 def _add_format(body: Native, output: params_pb2.OutputFormat, scope: Scope) -> None:

@@ -15,11 +15,12 @@ Native = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """`state_domain` is the account's name, "" if the operator gave none."""
+    """`state_domain` is the account's name, "" if the operator gave none. `reasons`: the model is sure to reason."""
 
     dialect: Dialect
     losses: Losses
     state_domain: str
+    reasons: bool = False
 
     def patch(self, native: Native, provider_json: Mapping[str, str], path: str) -> bool:
         """Apply what `provider_json` holds for this wire; whether there was anything."""

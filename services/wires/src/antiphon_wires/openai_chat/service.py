@@ -20,7 +20,7 @@ def known_vendor(dialect: Dialect, env: Env) -> Make:
     OPENAI_API_KEY_FILE: file with the key, read again when it changes; wins over OPENAI_API_KEY.
     OPENAI_API_KEY: the key itself. OPENAI_BASE_URL: another address, version path included.
     """
-    prefix = dialect.name.upper()
+    prefix = dialect.name.upper().replace("-", "_").replace(".", "_")
 
     def make(settings: ServiceSettings) -> OpenAIChatAdapter:
         base_url = http_url(env, f"{prefix}_BASE_URL", dialect.base_url).rstrip("/")

@@ -23,16 +23,6 @@ def _text(token: str) -> Event:
     return _chunk({"content": token})
 
 
-def _usage(counts: Counts) -> dict[str, object]:
-    return {
-        "prompt_tokens": counts.input_tokens,
-        "completion_tokens": counts.output_tokens,
-        "total_tokens": counts.input_tokens + counts.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": counts.cache_read_tokens},
-        "completion_tokens_details": {"reasoning_tokens": counts.reasoning_tokens},
-    }
-
-
 def _error(message: str, kind: str, code: str | None, param: str | None = None) -> bytes:
     return json.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}}).encode()
 
@@ -70,6 +60,16 @@ class OpenAIChat:
     def unknown_model(self, model: str) -> Script:
         return self.refusals["unknown model"].script()
 
+    def usage(self, counts: Counts) -> dict[str, object]:
+        """The vendor's usage object."""
+        return {
+            "prompt_tokens": counts.input_tokens,
+            "completion_tokens": counts.output_tokens,
+            "total_tokens": counts.input_tokens + counts.output_tokens,
+            "prompt_tokens_details": {"cached_tokens": counts.cache_read_tokens},
+            "completion_tokens_details": {"reasoning_tokens": counts.reasoning_tokens},
+        }
+
     def begin(self) -> list[Event]:
         return [_chunk({"role": "assistant", "content": "", "refusal": None})]
 
@@ -93,7 +93,7 @@ class OpenAIChat:
         return opened + [body[i] for i in range(rounds) for body in fragments if i < len(body)]
 
     def finish(self, finish: str | None = None, usage: Counts | None = None) -> list[Event]:
-        last = [] if usage is None else [_chunk(None, usage=_usage(usage))]
+        last = [] if usage is None else [_chunk(None, usage=self.usage(usage))]
         return [_chunk({}, finish or "stop"), *last]
 
     def end(self, finish: str | None = None, usage: Counts | None = None) -> list[Event]:
@@ -103,19 +103,19 @@ class OpenAIChat:
         return [Event("[DONE]")]
 
     def usage_variants(self, usage: Counts) -> Mapping[str, list[Event]]:
-        last = _chunk(None, usage=_usage(usage))
+        last = _chunk(None, usage=self.usage(usage))
         null = _chunk({"content": ""}, usage=None)
         return {
             "in a chunk of its own": [null, _chunk({}, "stop", usage=None), last, *self.terminator()],
-            "beside the finish": [_chunk({}, "stop", usage=_usage(usage)), *self.terminator()],
+            "beside the finish": [_chunk({}, "stop", usage=self.usage(usage)), *self.terminator()],
             "with the choice still there": [
                 _chunk({}, "stop"),
-                _chunk({}, None, usage=_usage(usage)),
+                _chunk({}, None, usage=self.usage(usage)),
                 *self.terminator(),
             ],
             "cumulative in every chunk": [
-                _chunk({"content": ""}, usage=_usage(Counts(usage.input_tokens, 1))),
-                _chunk({}, "stop", usage=_usage(usage)),
+                _chunk({"content": ""}, usage=self.usage(Counts(usage.input_tokens, 1))),
+                _chunk({}, "stop", usage=self.usage(usage)),
                 last,
                 *self.terminator(),
             ],
