@@ -23,7 +23,7 @@ install: .venv/.installed ## Make .venv with every program and tool, from requir
 	@$(UV) pip install -q --python $(BIN)/python --no-deps $(MEMBERS:%=-e ./%)
 	@touch $@
 
-.PHONY: help install protos lock check test demo up bench bench-peers languages clean
+.PHONY: help install protos lock check test demo up parity fuzz bench bench-peers languages
 demo: install ## Run the suite with a real model: stream an answer, kill a replica, stream another
 	@$(BIN)/python -m antiphon_embedded demo
 
@@ -51,15 +51,14 @@ drift: protos ## Fail if the committed generated code is not what the protos giv
 languages: install ## Generate and compile the contract for Go, TypeScript, Java and Rust
 	@tests/languages/compile
 
+parity: install ## Parity suite for every provider, into docs/results/parity.json and docs/parity.md
+	$(BIN)/python tests/parity
+fuzz: install ## 100,000 damaged answers per codec, into docs/results/fuzz.json
+	FUZZ=$${FUZZ:-100000} $(BIN)/python tests/parity fuzz
 bench: install ## Cost ratios measured in one run, into docs/results/bench.json
 	$(BIN)/python -m antiphon_bench
-
 bench-peers: install ## The same work through other gateways, into docs/results/peers.json
 	$(BIN)/python -m antiphon_bench peers
-
 lock: install ## Resolve dependencies anew into requirements.lock (hashes, no index names)
 	$(UV) lock --upgrade
 	$(UV) export -q --frozen --all-packages --all-extras --no-emit-workspace --no-header --no-annotate > requirements.lock
-
-clean: ## Remove what make and the programs wrote
-	rm -rf .venv .tools .cache .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

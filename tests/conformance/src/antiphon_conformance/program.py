@@ -108,8 +108,10 @@ def started(launch: Launch, **values: str) -> Iterator[Program]:
             )
         os.close(write_fd)
         try:
-            select.select([ready], [], [], START_LIMIT_S)
-            address = ready.readline().decode().strip() if select.select([ready], [], [], 0)[0] else ""
+            # select() takes no descriptor above 1023, and a test process may have many.
+            waiting = select.poll()
+            waiting.register(ready, select.POLLIN)
+            address = ready.readline().decode().strip() if waiting.poll(START_LIMIT_S * 1000) else ""
             assert address, f"{launch.module} did not start:\n{log.read_text(errors='replace')[-4000:]}"
             yield Program(launch.module, process, address, log)
         finally:

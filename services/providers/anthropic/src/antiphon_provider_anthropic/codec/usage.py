@@ -1,0 +1,81 @@
+"""Owns the reading of usage into inclusive totals. What is not told stays unknown, never 0.
+
+The vendor's `input_tokens` count neither cache reads nor cache writes
+(https://platform.claude.com/docs/en/build-with-claude/prompt-caching, 2026-11).
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from antiphon.llm.v1 import usage_pb2
+from antiphon_wires import json_text
+
+_TTL: Final = re.compile(r"ephemeral_([0-9]+[smhd])_input_tokens")
+_CALLS: Final = re.compile(r"([a-z0-9_]+)_requests")
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class UsageSum:
+    """Usage as it grows: `message_start` tells the input, each `message_delta` cumulative totals."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+        self._raws: json_text.Object = {}
+
+    def add(self, value: dict[str, Any], raw: bytes) -> usage_pb2.Usage | None:
+        """The usage so far, with what is told by `value` (verbatim: `raw`) in place of earlier members.
+
+        None if that is nothing new.
+        """
+        news = {name: member for name, member in value.items() if member is not None}
+        if news.items() <= self._values.items():
+            return None
+        whole = self._values.keys() <= news.keys()
+        self._values |= news
+        # Copies: views would keep the whole event alive.
+        raws = {name: msgspec.Raw(bytes(member)) for name, member in json_text.members(raw).items() if name in news}
+        self._raws |= raws
+        return read_usage(self._values, (raw if whole else _encode(self._raws)).decode("utf-8", "replace"))
+
+
+def read_usage(value: dict[str, Any], native_json: str) -> usage_pb2.Usage:
+    """`value` is the vendor's usage object, `native_json` the same verbatim."""
+    usage = usage_pb2.Usage(source=usage_pb2.Usage.SOURCE_PROVIDER, native_json=native_json)
+    fresh = _count(value.get("input_tokens"))
+    read = _count(value.get("cache_read_input_tokens"))
+    written = _count(value.get("cache_creation_input_tokens"))
+    if fresh is not None:
+        usage.input_tokens = min(fresh + (read or 0) + (written or 0), 2**31 - 1)
+    thinking = _count(_object(value, "output_tokens_details").get("thinking_tokens"))
+    for field, count in (
+        ("output_tokens", _count(value.get("output_tokens"))),
+        ("cache_read_input_tokens", read),
+        ("cache_write_input_tokens", written),
+        ("reasoning_output_tokens", thinking),
+    ):
+        if count is not None:
+            setattr(usage, field, count)
+    _fill(usage.cache_write_by_ttl, _TTL, _object(value, "cache_creation"))
+    _fill(usage.provider_tool_calls, _CALLS, _object(value, "server_tool_use"))
+    return usage
+
+
+def _fill(target: Any, pattern: re.Pattern[str], counts: dict[str, Any]) -> None:
+    for member, value in counts.items():
+        match, count = pattern.fullmatch(member), _count(value)
+        if match is not None and count is not None:
+            target[match[1]] = count
+
+
+def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
+    member = value.get(name)
+    return member if isinstance(member, dict) else {}
+
+
+def _count(value: object) -> int | None:
+    # Servers in JavaScript send 12.0; -1 and the like are placeholders.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value < 2**31 else None

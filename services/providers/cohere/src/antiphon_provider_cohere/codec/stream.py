@@ -1,0 +1,350 @@
+"""Owns the translation of a v2 chat stream into contract events, without `end`.
+
+    stream = ChatStream(...)
+    for data in reads:                 # SSE bytes, cut anywhere
+        yield stream.feed(data)
+        stream.check()                 # raises what went wrong after that batch
+    yield stream.close()
+
+Forbids itself: I/O, tasks, the SDK. What it raises before content and after content is the same; the kit tells them
+apart.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+from antiphon.llm.v1 import error_pb2, response_pb2
+from antiphon_contract.errors import CallFailure, Reason, call_error
+from antiphon_provider_cohere.codec.answer import Answer, Block, Events, malformed
+from antiphon_provider_cohere.codec.capabilities import NAME
+from antiphon_provider_cohere.codec.citations import string
+from antiphon_provider_cohere.codec.events import SHAPES, knows, unknown
+from antiphon_provider_cohere.codec.failures import ERRORS, read_failure
+from antiphon_provider_cohere.codec.logprobs import read_logprobs
+from antiphon_provider_cohere.codec.plain_delta import PlainDelta
+from antiphon_provider_cohere.codec.usage import read_usage
+from antiphon_wires import classification, json_text
+from antiphon_wires.sse import SseDecoder
+
+_Event = response_pb2.StreamEvent
+# Strings whose last or first half of a character may stand in the neighbouring event.
+_SPLIT: Final = frozenset({"text", "thinking", "tool_plan", "arguments"})
+_PLAIN_EVENT: Final = frozenset({"type", "index", "delta"})
+# Blocks follow one another, so a stream has few to learn; what keeps changing is not worth it.
+_MAX_LESSONS: Final = 16
+
+
+class ChatStream:
+    """One answer. After `check` or any method has raised, it is of no more use."""
+
+    def __init__(
+        self,
+        *,
+        native: bool = False,
+        warnings: Sequence[response_pb2.Warning] = (),
+        request_id: str = "",
+        rate_limits: Iterable[error_pb2.RateLimit] = (),
+        model: str = "",
+        mint: Callable[[], str] = lambda: f"call_{uuid4().hex}",
+    ) -> None:
+        """`native`: NATIVE_MODE_ATTACH. `warnings`: those of the request, sent after `start`. `mint`: ids for tool
+        calls that come without one."""
+        self.done = False
+        """The vendor said that this was all."""
+        self._native = native
+        self._warnings = warnings
+        self._request_id = request_id
+        self._rate_limits = rate_limits
+        self._model = model
+        self._sse = SseDecoder()
+        self._answer = Answer(mint)
+        self._out: Events = []
+        self._started = False
+        self._content = False
+        self._early: Events = []
+        self._told: dict[tuple[str, ...], str] = {}
+        self._failure: CallFailure | None = None
+        # To attach native bytes each payload has to be seen.
+        self._lessons = 0 if native else _MAX_LESSONS
+        self._plain: Block | None = None
+        self._shape: PlainDelta | None = None
+        self._name = ""
+        self._aligned = False
+        """Whether what was read so far ends between two events."""
+
+    def feed(self, data: bytes) -> Events:
+        """The events that a piece of the body made."""
+        try:
+            start = 0
+            while start < len(data):
+                start = self._read_on(data, self._run(data, start))
+        except CallFailure as failure:
+            self._failure = failure
+        return self._take()
+
+    def _run(self, data: bytes, start: int) -> int:
+        """The hot path: deltas like the one before but for their texts. Where the first other thing begins."""
+        block, shape = self._plain, self._shape
+        if block is None or shape is None or not self._aligned or block.held or not block.open:
+            return start
+        texts, start = shape.texts(data, start)
+        thinking, index, out = block.kind != "text", block.index, self._out
+        for text in texts:
+            if text:
+                event = _Event(reasoning_delta=text) if thinking else _Event(text_delta=text)
+                if index:
+                    event.part_index = index
+                out.append(event)
+        return start
+
+    def _read_on(self, data: bytes, start: int) -> int:
+        """Take one event as it comes, or everything where nothing can be learned from it."""
+        end = data.find(b"\n\n", start) + 2 if self._lessons or self._shape is not None else 1
+        piece = data[start:end] if end > 1 else data[start:]
+        for name, payload in self._sse.feed(piece):
+            self._dispatch(name, payload)
+        if piece:
+            self._aligned = piece.endswith(b"\n\n")
+        return start + len(piece)
+
+    def check(self) -> None:
+        """Raise what cut the stream after the events that were handed out."""
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self) -> Events:
+        """The last events, at the end of the body. Raises when the answer is not whole."""
+        self.check()
+        for name, payload in self._sse.close():
+            try:
+                self._dispatch(name, payload)
+            except CallFailure as failure:
+                # Half an event is what a cut leaves behind.
+                if self._started and failure.error.native_code == "bad_json":
+                    raise self._cut("eof") from None
+                raise
+        if not self.done:
+            raise self._cut("eof")
+        return self._take()
+
+    def _take(self) -> Events:
+        out, self._out = self._out, []
+        return out
+
+    def _dispatch(self, name: str, payload: bytes) -> None:
+        if self.done or not payload:
+            return
+        before = len(self._out)
+        self._name = name
+        if payload.startswith(b"[DONE]"):
+            # The SDK knows it; the API itself ends with message-end.
+            raise self._cut("done")
+        try:
+            self._event(name, payload)
+        except RecursionError:
+            raise self._protocol("bad_json", "it sent something that is nested too deeply") from None
+        if self._native:
+            self._attach(before, payload)
+
+    def _attach(self, before: int, payload: bytes) -> None:
+        if len(self._out) == before:
+            self._tell("", payload)
+        else:
+            self._out[before].native = payload
+
+    def _tell(self, name: str, payload: bytes) -> None:
+        event = _Event()
+        event.native_event.name = name
+        event.native_event.data = payload
+        self._aside(event)
+
+    def _aside(self, event: response_pb2.StreamEvent) -> None:
+        """What is not content waits for it: it must not bind the router to this backend."""
+        (self._out if self._content else self._early).append(event)
+
+    # -- events
+
+    def _event(self, name: str, payload: bytes) -> None:
+        event = self._read(payload)
+        if not isinstance(event, dict):
+            raise self._protocol("bad_event", "it sent an event that is no object")
+        kind = event.get("type")
+        if not isinstance(kind, str):
+            if name == "error" or event.get("message") or event.get("error"):
+                raise self._refused(payload)
+            kind = name
+        shape = SHAPES.get(kind)
+        if shape is None:
+            self._unheard(kind, name, payload)
+            return
+        self._begin(event)
+        if not self._native and self._news(kind, event, shape):
+            self._tell(name, payload)
+        self._apply(kind, event, payload)
+        if not self._content and self._answer.begun:
+            self._release()
+
+    def _read(self, payload: bytes) -> Any:
+        try:
+            return json_text.read_strictly(payload)
+        except json_text.REFUSED:
+            pass
+        try:
+            event = json_text.read_tolerantly(payload)
+        except ValueError:
+            raise self._protocol("bad_json", "it sent something that is no JSON") from None
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            self._aside(malformed("bytes that are no UTF-8 became U+FFFD"))
+        return json_text.mend_tree(event, _SPLIT)
+
+    def _unheard(self, kind: str, name: str, payload: bytes) -> None:
+        """An event of a type without a meaning here, `debug` among them."""
+        if kind == "error":
+            raise self._refused(payload)
+        if not self._native:
+            self._tell(name or kind, payload)
+
+    def _news(self, kind: str, event: dict[str, Any], shape: Any) -> bool:
+        """Whether there is a member without a meaning here whose value was not told before."""
+        if knows(event, shape):
+            return False
+        news = False
+        for path, text in unknown(event, shape):
+            news |= self._told.get((kind, *path)) != text
+            self._told[(kind, *path)] = text
+        return news
+
+    def _begin(self, event: dict[str, Any]) -> None:
+        if self._started:
+            return
+        self._started = True
+        start = _Event()
+        start.start.provider_request_id = self._request_id
+        start.start.provider_response_id = string(event.get("id"))
+        start.start.rate_limits.extend(self._rate_limits)
+        self._out.append(start)
+        self._out += [_Event(warning=warning) for warning in self._warnings]
+
+    def _release(self) -> None:
+        self._content = True
+        self._out += self._early
+        self._early.clear()
+
+    def _apply(self, kind: str, event: dict[str, Any], payload: bytes) -> None:
+        out, answer = self._out, self._answer
+        index = event.get("index")
+        position = index if type(index) is int else 0
+        if kind in ("content-start", "content-delta"):
+            self._say(position, event, payload)
+        elif kind == "tool-plan-delta":
+            answer.plan(_text(_message(event, "tool_plan")), out)
+        elif kind in ("tool-call-start", "tool-call-delta"):
+            calls = _message(event, "tool_calls")
+            more = answer.call if kind == "tool-call-start" else answer.call_more
+            # One object; a list is what imitators send.
+            for offset, call in enumerate(calls if isinstance(calls, list) else [calls]):
+                more(position + offset, call, out)
+        elif kind == "content-end":
+            answer.end_content(position, out)
+        elif kind == "tool-call-end":
+            answer.end_call(position, out)
+        elif kind == "citation-start":
+            self._cite(event, payload)
+        elif kind == "message-end":
+            self._finish(event, payload)
+
+    def _say(self, position: int, event: dict[str, Any], payload: bytes) -> None:
+        content = _message(event, "content")
+        if not isinstance(content, dict):
+            return
+        logprobs = event.get("logprobs")
+        for member in ("thinking", "text"):
+            if (text := content.get(member)) is None and not (member == "text" and logprobs):
+                continue
+            block = self._answer.block(position, member)
+            self._answer.say(block, _text(text), self._out, read_logprobs(logprobs))
+            logprobs = None
+            if block is not self._plain and block.open and self._lessons:
+                self._learn(block, member, event, payload)
+
+    def _learn(self, block: Block, member: str, event: dict[str, Any], payload: bytes) -> None:
+        self._lessons -= 1
+        self._plain = block
+        self._shape = PlainDelta.learn(self._name, payload, event, member) if _PLAIN_EVENT.issuperset(event) else None
+
+    def _cite(self, event: dict[str, Any], payload: bytes) -> None:
+        citations = _message(event, "citations")
+        if citations is None:
+            return
+        raw = json_text.dig(payload, "delta", "message", "citations")
+        raws = json_text.elements(bytes(raw)) if isinstance(citations, list) else [raw]
+        for citation, one in zip(citations if isinstance(citations, list) else [citations], raws, strict=True):
+            self._answer.cite(citation, bytes(one), self._out)
+
+    # -- ends
+
+    def _finish(self, event: dict[str, Any], payload: bytes) -> None:
+        delta = event.get("delta")
+        delta = delta if isinstance(delta, dict) else {}
+        if isinstance(usage := delta.get("usage"), dict):
+            raw = json_text.text_of(json_text.dig(payload, "delta", "usage"))
+            self._out.append(_Event(usage=read_usage(usage, raw)))
+        word = delta.get("finish_reason")
+        message = string(delta.get("error"))
+        if not isinstance(word, str) or not word:
+            if message:
+                raise self._failed_by("ERROR", message)
+            raise self._cut("message_end")
+        # Without content nothing is lost by trying elsewhere; with it the text so far is an answer cut short.
+        if word == "ERROR" or (word == "TIMEOUT" and not self._answer.begun):
+            raise self._failed_by(word, message)
+        if message and not self._native:
+            self._tell("", payload)
+        self.done = True
+        self._shape = None
+        self._answer.finish(word, self._out)
+        self._release()
+
+    def _failed_by(self, word: str, message: str) -> CallFailure:
+        error = read_failure(word, message, model=self._model)
+        error.provider_request_id = error.provider_request_id or self._request_id
+        return CallFailure(error)
+
+    def _refused(self, payload: bytes) -> CallFailure:
+        error = classification.classify_in_stream(NAME, payload, model=self._model, extra=ERRORS)
+        error.provider_request_id = error.provider_request_id or self._request_id
+        error.native_type = error.native_type or "error"
+        return CallFailure(error)
+
+    def _cut(self, how: str) -> CallFailure:
+        reason = Reason.ERROR_REASON_PROVIDER_ERROR if how == "eof" else Reason.ERROR_REASON_UPSTREAM_PROTOCOL
+        return self._failed(reason, f"{how}_without_finish_reason", "its answer ended without a finish reason")
+
+    def _protocol(self, code: str, message: str) -> CallFailure:
+        return self._failed(Reason.ERROR_REASON_UPSTREAM_PROTOCOL, code, message)
+
+    def _failed(self, reason: error_pb2.ErrorReason, code: str, message: str) -> CallFailure:
+        return CallFailure(
+            call_error(
+                reason,
+                f"{NAME}: {message}",
+                provider=NAME,
+                model=self._model,
+                native_type="stream",
+                native_code=code,
+                provider_request_id=self._request_id,
+            )
+        )
+
+
+def _message(event: dict[str, Any], member: str) -> Any:
+    delta = event.get("delta")
+    message = delta.get("message") if isinstance(delta, dict) else None
+    return message.get(member) if isinstance(message, dict) else None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
