@@ -118,6 +118,10 @@ def test_without_numbers_the_order_is_that_of_the_answer():
     assert decode(answer(vector(1.0), vector(2.0))).sets[0].data == struct.pack("<2f", 1.0, 2.0)
 
 
+def test_half_a_code_point_in_an_id_is_replaced():
+    assert decode(answer(vector(1.0), vector(2.0), id="a\ud83d")).start.provider_response_id == "a\ufffd"
+
+
 def test_one_set_per_wanted_encoding():
     body = answer(vector(1.0), vector(2.0))
     twice = decode(body, TWO + 'params { encodings: ["float32", "float32"] }')

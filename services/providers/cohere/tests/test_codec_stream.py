@@ -267,7 +267,13 @@ def test_citations_belong_to_the_block_they_name():
 
 @pytest.mark.parametrize(
     "citation",
-    [{"type": "PLAN", "text": "x"}, {"type": "THINKING_CONTENT", "content_index": 0}, {"content_index": 9}],
+    [
+        {"type": "PLAN", "text": "x"},
+        {"type": "THINKING_CONTENT", "content_index": 0},
+        {"type": ["TEXT_CONTENT"]},
+        {"type": {}},
+        {"content_index": 9},
+    ],
     ids=str,
 )
 def test_citations_of_other_parts_are_kept_as_parts(citation):

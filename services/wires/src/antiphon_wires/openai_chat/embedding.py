@@ -187,7 +187,7 @@ def _fill_start(
     start.rate_limits.extend(rate_limits)
     for field, member in (("model", "model"), ("provider_response_id", "id")):
         if member in members and isinstance(value := json_text.read(bytes(members[member])), str):
-            setattr(start, field, value)
+            setattr(start, field, json_text.mend(value)[0])
 
 
 def _unknown(members: json_text.Object) -> str:

@@ -344,4 +344,4 @@ def extras(value: dict[str, Any], known: Set[str], payload: bytes) -> str:
     if not names:
         return ""
     members = json_text.members(bytes(json_text.dig(payload, "content_block")))
-    return _encode({name: members[name] for name in names}).decode()
+    return _encode({name: members[name] for name in names}).decode("utf-8", "replace")

@@ -20,7 +20,7 @@ _POSITIONS: Final = {
 def read_citation(value: dict[str, Any], native_json: str, sources: Sources) -> content_pb2.Citation:
     """`value` is the vendor's citation, `native_json` the same verbatim."""
     citation = content_pb2.Citation(cited_text=_text(value, "cited_text"), provider_json={NAME: native_json})
-    kind = value.get("type")
+    kind = _text(value, "type")
     if kind == "web_search_result_location":
         source = citation.sources.add(title=_text(value, "title"))
         source.uri.uri = _text(value, "url")

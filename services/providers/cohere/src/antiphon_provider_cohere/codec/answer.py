@@ -155,7 +155,8 @@ class Answer:
         out.append(event)
 
     def _cited(self, value: dict[str, Any]) -> Block | None:
-        if value.get("type") not in ON_TEXT:
+        kind = value.get("type")
+        if kind is not None and string(kind) not in ON_TEXT:
             return None
         texts = {
             position: block for (position, _), block in self._blocks.items() if block.kind == "text" and block.open
