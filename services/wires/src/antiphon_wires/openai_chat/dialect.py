@@ -214,7 +214,7 @@ COMPATIBLE: Final = Dialect(
         "prompt_cache_key": None,
         "verbosity": None,
     },
-    # llama.cpp takes a named tool_choice for "auto" (pypi.org/project/langchain-llama-cpp, read 2026-11).
+    # llama.cpp takes a named tool_choice for "auto" (the README of langchain-llama-cpp, 2026-11).
     lacks=frozenset(
         {"developer_role", "custom_tools", "allowed_tools", "named_tool_choice", "file", "cache_breakpoints"}
     ),
