@@ -98,6 +98,20 @@ def test_the_record_travels_without_native_data_but_with_all_else():
     assert (sent.usage.input_tokens, sent.response_id, sent.event_count) == (3, "i.a", 7)
 
 
+def test_a_record_of_endless_names_is_cut_too():
+    end = response_pb2.ResponseEnd(model="m" * 9000, service_tier="t" * 9000, event_count=7)
+    key, packed = errors.end_trailer(end)
+    assert len(packed) <= metadata.MAX_END_BYTES
+    sent = errors.end_from_trailers([(key, packed)])
+    assert (sent.model, sent.event_count) == ("m" * 256, 7)
+
+
+def test_details_of_others_are_passed_over():
+    status = status_pb2.Status(code=14)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason="OTHER"))
+    assert errors.from_trailers([(metadata.STATUS_DETAILS, status.SerializeToString())]) is None
+
+
 @pytest.mark.parametrize(
     "trailers",
     [(), (("x", "y"),), ((metadata.STATUS_DETAILS, b"\xff\xff"),), ((metadata.STATUS_DETAILS, b""),)],

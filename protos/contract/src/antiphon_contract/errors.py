@@ -235,8 +235,10 @@ def end_trailer(end: response_pb2.ResponseEnd) -> tuple[str, bytes]:
         clear(small)
         packed = small.SerializeToString()
         if len(packed) <= metadata.MAX_END_BYTES:
-            break
-    return metadata.END, packed
+            return metadata.END, packed
+    for name in ("provider", "model", "service_tier", "response_id"):
+        setattr(small, name, cut(getattr(small, name), 256))
+    return metadata.END, small.SerializeToString()
 
 
 def _has_native(end: response_pb2.ResponseEnd) -> bool:
