@@ -58,9 +58,11 @@ class TimeCases(Scripted):
         play = vendor.play(scene)
         outcome = await ask.send(limits(ask.request(play.model), first_event=LIMIT_S, between_events=LONG_S))
         assert outcome.reason == "UPSTREAM_TIMEOUT"
-        assert LIMIT_S <= outcome.duration_s < (LIMIT_S + SLACK_S) * play.calls
+        # On a busy machine the limit can pass before the vendor has read the request: then it has seen no call.
+        assert LIMIT_S <= outcome.duration_s < (LIMIT_S + SLACK_S) * max(play.calls, 1)
         assert not outcome.answer.text
-        await play.last.left(SLACK_S)
+        if play.calls:
+            await play.last.left(SLACK_S)
 
     @pytest.mark.parametrize("scene", LATE, ids=lambda scene: scene.slug)
     async def test_a_stall_is_found_by_progress_not_by_bytes(self, stream: Ask, vendor: Vendor, scene: Scene) -> None:
