@@ -9,6 +9,7 @@ AFTER_CONTENT: Final = "antiphon-after-content"
 AFFINITY: Final = "antiphon-affinity"
 CACHE_AFFINITY: Final = "antiphon-cache-affinity"
 PRIORITY: Final = "antiphon-priority"
+CALLER: Final = "antiphon-caller"
 REQUEST_ID: Final = "antiphon-request-id"
 
 # Set by a router for an adapter, stripped from what clients send.

@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61ntiphon/config/v1/suite.proto\x12\x12\x61ntiphon.config.v1\"\xa8\x01\n\x05Suite\x12-\n\x08\x62\x61\x63kends\x18\x01 \x03(\x0b\x32\x1b.antiphon.config.v1.Backend\x12)\n\x06routes\x18\x02 \x03(\x0b\x32\x19.antiphon.config.v1.Route\x12\x30\n\x06\x63ompat\x18\x03 \x03(\x0b\x32 .antiphon.config.v1.CompatServer\x12\x13\n\x0b\x64\x65\x66\x61ult_llm\x18\x04 \x01(\t\"~\n\x07\x42\x61\x63kend\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\taddresses\x18\x03 \x03(\t\x12\x14\n\x0cstate_domain\x18\x04 \x01(\t\x12\x15\n\rdefault_model\x18\x05 \x01(\t\x12\x15\n\rmax_in_flight\x18\x06 \x01(\x05\"H\n\x05Route\x12\r\n\x05model\x18\x01 \x01(\t\x12\x30\n\x07targets\x18\x02 \x03(\x0b\x32\x1f.antiphon.config.v1.RouteTarget\"[\n\x0bRouteTarget\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\x05\x12\x13\n\x06weight\x18\x04 \x01(\x05H\x00\x88\x01\x01\x42\t\n\x07_weight\"\x85\x01\n\x0c\x43ompatServer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x02 \x01(\t\x12\x0f\n\x07\x61pi_key\x18\x03 \x01(\t\x12\x18\n\x10max_tokens_field\x18\x04 \x01(\t\x12\x19\n\x0cstream_usage\x18\x05 \x01(\x08H\x00\x88\x01\x01\x42\x0f\n\r_stream_usageBJ\n\x16\x64\x65v.antiphon.config.v1B\nSuiteProtoP\x01Z\"antiphon.dev/go/config/v1;configv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61ntiphon/config/v1/suite.proto\x12\x12\x61ntiphon.config.v1\x1a\x1egoogle/protobuf/duration.proto\"\xfe\x01\n\x05Suite\x12-\n\x08\x62\x61\x63kends\x18\x01 \x03(\x0b\x32\x1b.antiphon.config.v1.Backend\x12)\n\x06routes\x18\x02 \x03(\x0b\x32\x19.antiphon.config.v1.Route\x12\x30\n\x06\x63ompat\x18\x03 \x03(\x0b\x32 .antiphon.config.v1.CompatServer\x12\x13\n\x0b\x64\x65\x66\x61ult_llm\x18\x04 \x01(\t\x12*\n\x06limits\x18\x05 \x01(\x0b\x32\x1a.antiphon.config.v1.Limits\x12(\n\x05\x66leet\x18\x06 \x01(\x0b\x32\x19.antiphon.config.v1.Fleet\"\xe4\x01\n\x07\x42\x61\x63kend\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\taddresses\x18\x03 \x03(\t\x12\x14\n\x0cstate_domain\x18\x04 \x01(\t\x12\x15\n\rdefault_model\x18\x05 \x01(\t\x12\x15\n\rmax_in_flight\x18\x06 \x01(\x05\x12\x1b\n\x13requests_per_minute\x18\x07 \x01(\x03\x12\x19\n\x11tokens_per_minute\x18\x08 \x01(\x03\x12\x1a\n\rrelative_cost\x18\t \x01(\x01H\x00\x88\x01\x01\x42\x10\n\x0e_relative_cost\"\xbc\x02\n\x05Route\x12\r\n\x05model\x18\x01 \x01(\t\x12\x30\n\x07targets\x18\x02 \x03(\x0b\x32\x1f.antiphon.config.v1.RouteTarget\x12\x37\n\rafter_content\x18\x03 \x03(\x0e\x32 .antiphon.config.v1.AfterContent\x12(\n\x05hedge\x18\x04 \x01(\x0b\x32\x19.antiphon.config.v1.Hedge\x12\x38\n\x15\x66irst_content_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x07shadows\x18\x06 \x03(\x0b\x32\x1a.antiphon.config.v1.Shadow\x12(\n\x05order\x18\x07 \x01(\x0e\x32\x19.antiphon.config.v1.Order\"[\n\x05Hedge\x12(\n\x05\x64\x65lay\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0bmax_percent\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_max_percent\"9\n\x06Shadow\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07percent\x18\x03 \x01(\x01\"\xa1\x01\n\x0bRouteTarget\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\x05\x12\x13\n\x06weight\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0e\x63\x61nary_percent\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x0clong_context\x18\x06 \x01(\x08\x42\t\n\x07_weightB\x11\n\x0f_canary_percent\"\xea\x01\n\x06Limits\x12\x15\n\rmax_in_flight\x18\x01 \x01(\x05\x12\x1b\n\x13max_bytes_in_flight\x18\x02 \x01(\x03\x12\x37\n\x0e\x64\x65\x66\x61ult_caller\x18\x03 \x01(\x0b\x32\x1f.antiphon.config.v1.CallerLimit\x12\x30\n\x07\x63\x61llers\x18\x04 \x03(\x0b\x32\x1f.antiphon.config.v1.CallerLimit\x12\x1d\n\x15trust_caller_metadata\x18\x05 \x01(\x08\x12\x15\n\x08\x61\x64\x61ptive\x18\x06 \x01(\x08H\x00\x88\x01\x01\x42\x0b\n\t_adaptive\"\x83\x01\n\x0b\x43\x61llerLimit\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x15\n\rmax_in_flight\x18\x02 \x01(\x05\x12\x1b\n\x13requests_per_minute\x18\x03 \x01(\x03\x12\x19\n\x11tokens_per_minute\x18\x04 \x01(\x03\x12\x15\n\rbest_priority\x18\x05 \x01(\x05\":\n\x05\x46leet\x12\x11\n\tredis_url\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\x85\x01\n\x0c\x43ompatServer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x02 \x01(\t\x12\x0f\n\x07\x61pi_key\x18\x03 \x01(\t\x12\x18\n\x10max_tokens_field\x18\x04 \x01(\t\x12\x19\n\x0cstream_usage\x18\x05 \x01(\x08H\x00\x88\x01\x01\x42\x0f\n\r_stream_usage*`\n\x0c\x41\x66terContent\x12\x1d\n\x19\x41\x46TER_CONTENT_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x46TER_CONTENT_RESTART\x10\x01\x12\x16\n\x12\x41\x46TER_CONTENT_HOLD\x10\x02*2\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x12\n\x0eORDER_CHEAPEST\x10\x01\x42J\n\x16\x64\x65v.antiphon.config.v1B\nSuiteProtoP\x01Z\"antiphon.dev/go/config/v1;configv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,14 +33,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'antiphon.config.v1.suite_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026dev.antiphon.config.v1B\nSuiteProtoP\001Z\"antiphon.dev/go/config/v1;configv1'
-  _globals['_SUITE']._serialized_start=55
-  _globals['_SUITE']._serialized_end=223
-  _globals['_BACKEND']._serialized_start=225
-  _globals['_BACKEND']._serialized_end=351
-  _globals['_ROUTE']._serialized_start=353
-  _globals['_ROUTE']._serialized_end=425
-  _globals['_ROUTETARGET']._serialized_start=427
-  _globals['_ROUTETARGET']._serialized_end=518
-  _globals['_COMPATSERVER']._serialized_start=521
-  _globals['_COMPATSERVER']._serialized_end=654
+  _globals['_AFTERCONTENT']._serialized_start=1776
+  _globals['_AFTERCONTENT']._serialized_end=1872
+  _globals['_ORDER']._serialized_start=1874
+  _globals['_ORDER']._serialized_end=1924
+  _globals['_SUITE']._serialized_start=87
+  _globals['_SUITE']._serialized_end=341
+  _globals['_BACKEND']._serialized_start=344
+  _globals['_BACKEND']._serialized_end=572
+  _globals['_ROUTE']._serialized_start=575
+  _globals['_ROUTE']._serialized_end=891
+  _globals['_HEDGE']._serialized_start=893
+  _globals['_HEDGE']._serialized_end=984
+  _globals['_SHADOW']._serialized_start=986
+  _globals['_SHADOW']._serialized_end=1043
+  _globals['_ROUTETARGET']._serialized_start=1046
+  _globals['_ROUTETARGET']._serialized_end=1207
+  _globals['_LIMITS']._serialized_start=1210
+  _globals['_LIMITS']._serialized_end=1444
+  _globals['_CALLERLIMIT']._serialized_start=1447
+  _globals['_CALLERLIMIT']._serialized_end=1578
+  _globals['_FLEET']._serialized_start=1580
+  _globals['_FLEET']._serialized_end=1638
+  _globals['_COMPATSERVER']._serialized_start=1641
+  _globals['_COMPATSERVER']._serialized_end=1774
 # @@protoc_insertion_point(module_scope)

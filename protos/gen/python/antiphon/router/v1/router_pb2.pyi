@@ -1,3 +1,4 @@
+from antiphon.llm.v1 import error_pb2 as _error_pb2
 from antiphon.router.v1 import health_pb2 as _health_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -36,6 +37,54 @@ class BackendModel(_message.Message):
     native_id: str
     pool: str
     def __init__(self, model: _Optional[str] = ..., native_id: _Optional[str] = ..., pool: _Optional[str] = ...) -> None: ...
+
+class ExplainRouteRequest(_message.Message):
+    __slots__ = ("model", "provider", "affinity", "cache_affinity", "after_content")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    AFFINITY_FIELD_NUMBER: _ClassVar[int]
+    CACHE_AFFINITY_FIELD_NUMBER: _ClassVar[int]
+    AFTER_CONTENT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    provider: str
+    affinity: str
+    cache_affinity: str
+    after_content: str
+    def __init__(self, model: _Optional[str] = ..., provider: _Optional[str] = ..., affinity: _Optional[str] = ..., cache_affinity: _Optional[str] = ..., after_content: _Optional[str] = ...) -> None: ...
+
+class ExplainRouteResponse(_message.Message):
+    __slots__ = ("model", "rule", "candidates", "after_content", "refusal")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    AFTER_CONTENT_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    rule: str
+    candidates: _containers.RepeatedCompositeFieldContainer[RouteCandidate]
+    after_content: str
+    refusal: _error_pb2.CallError
+    def __init__(self, model: _Optional[str] = ..., rule: _Optional[str] = ..., candidates: _Optional[_Iterable[_Union[RouteCandidate, _Mapping]]] = ..., after_content: _Optional[str] = ..., refusal: _Optional[_Union[_error_pb2.CallError, _Mapping]] = ...) -> None: ...
+
+class RouteCandidate(_message.Message):
+    __slots__ = ("backend", "replica", "native_id", "tier", "share", "long_context", "blocked_by", "why")
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    NATIVE_ID_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    LONG_CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_BY_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    backend: str
+    replica: str
+    native_id: str
+    tier: int
+    share: float
+    long_context: bool
+    blocked_by: _containers.RepeatedCompositeFieldContainer[_health_pb2.Target]
+    why: str
+    def __init__(self, backend: _Optional[str] = ..., replica: _Optional[str] = ..., native_id: _Optional[str] = ..., tier: _Optional[int] = ..., share: _Optional[float] = ..., long_context: bool = ..., blocked_by: _Optional[_Iterable[_Union[_health_pb2.Target, _Mapping]]] = ..., why: _Optional[str] = ...) -> None: ...
 
 class ListBackendsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")

@@ -43,6 +43,11 @@ class RouterAdminServiceStub(object):
                 request_serializer=antiphon_dot_router_dot_v1_dot_router__pb2.ListBackendsRequest.SerializeToString,
                 response_deserializer=antiphon_dot_router_dot_v1_dot_router__pb2.ListBackendsResponse.FromString,
                 _registered_method=True)
+        self.ExplainRoute = channel.unary_unary(
+                '/antiphon.router.v1.RouterAdminService/ExplainRoute',
+                request_serializer=antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteRequest.SerializeToString,
+                response_deserializer=antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteResponse.FromString,
+                _registered_method=True)
 
 
 class RouterAdminServiceServicer(object):
@@ -61,6 +66,15 @@ class RouterAdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainRoute(self, request, context):
+        """Tells what the router would do with a call now, and why, without making it.
+
+        Errors: NOT_FOUND (MODEL_NOT_FOUND: the name leads nowhere).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -68,6 +82,11 @@ def add_RouterAdminServiceServicer_to_server(servicer, server):
                     servicer.ListBackends,
                     request_deserializer=antiphon_dot_router_dot_v1_dot_router__pb2.ListBackendsRequest.FromString,
                     response_serializer=antiphon_dot_router_dot_v1_dot_router__pb2.ListBackendsResponse.SerializeToString,
+            ),
+            'ExplainRoute': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainRoute,
+                    request_deserializer=antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteRequest.FromString,
+                    response_serializer=antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -101,6 +120,33 @@ class RouterAdminService(object):
             '/antiphon.router.v1.RouterAdminService/ListBackends',
             antiphon_dot_router_dot_v1_dot_router__pb2.ListBackendsRequest.SerializeToString,
             antiphon_dot_router_dot_v1_dot_router__pb2.ListBackendsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainRoute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/antiphon.router.v1.RouterAdminService/ExplainRoute',
+            antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteRequest.SerializeToString,
+            antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteResponse.FromString,
             options,
             channel_credentials,
             insecure,
