@@ -16,7 +16,8 @@ REQUEST_ID: Final = "antiphon-request-id"
 MODEL_NATIVE: Final = "antiphon-model-native"
 ATTEMPT: Final = "antiphon-attempt"
 ATTEMPT_ID: Final = "antiphon-attempt-id"
-ROUTER_ONLY: Final = frozenset({MODEL_NATIVE, ATTEMPT, ATTEMPT_ID})
+FIRST_CONTENT: Final = "antiphon-first-content-ms"
+ROUTER_ONLY: Final = frozenset({MODEL_NATIVE, ATTEMPT, ATTEMPT_ID, FIRST_CONTENT})
 
 TRACE: Final = frozenset({"traceparent", "tracestate"})
 

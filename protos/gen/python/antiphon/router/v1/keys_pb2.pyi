@@ -46,7 +46,7 @@ class KeyVersion(_message.Message):
     def __init__(self, slot: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[KeyStatus, str]] = ..., status_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fingerprint: _Optional[str] = ..., share: _Optional[float] = ..., uses: _Optional[_Iterable[_Union[KeyUse, _Mapping]]] = ...) -> None: ...
 
 class KeyUse(_message.Message):
-    __slots__ = ("backend", "instance", "slot", "version", "fingerprint", "load_time", "in_flight", "last_success_time", "last_use_time", "staleness", "targets")
+    __slots__ = ("backend", "instance", "slot", "version", "fingerprint", "load_time", "in_flight", "last_success_time", "last_use_time", "staleness", "targets", "status")
     BACKEND_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class KeyUse(_message.Message):
     LAST_USE_TIME_FIELD_NUMBER: _ClassVar[int]
     STALENESS_FIELD_NUMBER: _ClassVar[int]
     TARGETS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
     backend: str
     instance: str
     slot: str
@@ -69,7 +70,22 @@ class KeyUse(_message.Message):
     last_use_time: _timestamp_pb2.Timestamp
     staleness: _duration_pb2.Duration
     targets: _containers.RepeatedCompositeFieldContainer[_health_pb2.Target]
-    def __init__(self, backend: _Optional[str] = ..., instance: _Optional[str] = ..., slot: _Optional[str] = ..., version: _Optional[int] = ..., fingerprint: _Optional[str] = ..., load_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_flight: _Optional[int] = ..., last_success_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_use_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., staleness: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[_health_pb2.Target, _Mapping]]] = ...) -> None: ...
+    status: KeyStatus
+    def __init__(self, backend: _Optional[str] = ..., instance: _Optional[str] = ..., slot: _Optional[str] = ..., version: _Optional[int] = ..., fingerprint: _Optional[str] = ..., load_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_flight: _Optional[int] = ..., last_success_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_use_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., staleness: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[_health_pb2.Target, _Mapping]]] = ..., status: _Optional[_Union[KeyStatus, str]] = ...) -> None: ...
+
+class KeyProblem(_message.Message):
+    __slots__ = ("slot", "version", "rule", "message", "since_time")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
+    slot: str
+    version: int
+    rule: str
+    message: str
+    since_time: _timestamp_pb2.Timestamp
+    def __init__(self, slot: _Optional[str] = ..., version: _Optional[int] = ..., rule: _Optional[str] = ..., message: _Optional[str] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListKeyVersionsRequest(_message.Message):
     __slots__ = ("slot",)
@@ -132,7 +148,21 @@ class WatchKeyUseRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class WatchKeyUseResponse(_message.Message):
-    __slots__ = ("uses",)
+    __slots__ = ("uses", "problems")
     USES_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     uses: _containers.RepeatedCompositeFieldContainer[KeyUse]
-    def __init__(self, uses: _Optional[_Iterable[_Union[KeyUse, _Mapping]]] = ...) -> None: ...
+    problems: _containers.RepeatedCompositeFieldContainer[KeyProblem]
+    def __init__(self, uses: _Optional[_Iterable[_Union[KeyUse, _Mapping]]] = ..., problems: _Optional[_Iterable[_Union[KeyProblem, _Mapping]]] = ...) -> None: ...
+
+class RefreshKeysRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RefreshKeysResponse(_message.Message):
+    __slots__ = ("uses", "problems")
+    USES_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    uses: _containers.RepeatedCompositeFieldContainer[KeyUse]
+    problems: _containers.RepeatedCompositeFieldContainer[KeyProblem]
+    def __init__(self, uses: _Optional[_Iterable[_Union[KeyUse, _Mapping]]] = ..., problems: _Optional[_Iterable[_Union[KeyProblem, _Mapping]]] = ...) -> None: ...

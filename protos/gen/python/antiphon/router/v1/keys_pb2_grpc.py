@@ -269,6 +269,11 @@ class KeyUseServiceStub(object):
                 request_serializer=antiphon_dot_router_dot_v1_dot_keys__pb2.WatchKeyUseRequest.SerializeToString,
                 response_deserializer=antiphon_dot_router_dot_v1_dot_keys__pb2.WatchKeyUseResponse.FromString,
                 _registered_method=True)
+        self.RefreshKeys = channel.unary_unary(
+                '/antiphon.router.v1.KeyUseService/RefreshKeys',
+                request_serializer=antiphon_dot_router_dot_v1_dot_keys__pb2.RefreshKeysRequest.SerializeToString,
+                response_deserializer=antiphon_dot_router_dot_v1_dot_keys__pb2.RefreshKeysResponse.FromString,
+                _registered_method=True)
 
 
 class KeyUseServiceServicer(object):
@@ -278,7 +283,17 @@ class KeyUseServiceServicer(object):
 
     def WatchKeyUse(self, request, context):
         """Streams the keys of this process: everything first, then everything again
-        after each change, at most once a second.
+        after each change, at most once a second. `staleness` alone is no change.
+
+        Errors: PERMISSION_DENIED (not a router or coordinator).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefreshKeys(self, request, context):
+        """Reads the secret store now instead of at the next poll, so that a
+        revocation does not wait for it. Returns the keys as they are after it.
 
         Errors: PERMISSION_DENIED (not a router or coordinator).
         """
@@ -293,6 +308,11 @@ def add_KeyUseServiceServicer_to_server(servicer, server):
                     servicer.WatchKeyUse,
                     request_deserializer=antiphon_dot_router_dot_v1_dot_keys__pb2.WatchKeyUseRequest.FromString,
                     response_serializer=antiphon_dot_router_dot_v1_dot_keys__pb2.WatchKeyUseResponse.SerializeToString,
+            ),
+            'RefreshKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefreshKeys,
+                    request_deserializer=antiphon_dot_router_dot_v1_dot_keys__pb2.RefreshKeysRequest.FromString,
+                    response_serializer=antiphon_dot_router_dot_v1_dot_keys__pb2.RefreshKeysResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -324,6 +344,33 @@ class KeyUseService(object):
             '/antiphon.router.v1.KeyUseService/WatchKeyUse',
             antiphon_dot_router_dot_v1_dot_keys__pb2.WatchKeyUseRequest.SerializeToString,
             antiphon_dot_router_dot_v1_dot_keys__pb2.WatchKeyUseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefreshKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/antiphon.router.v1.KeyUseService/RefreshKeys',
+            antiphon_dot_router_dot_v1_dot_keys__pb2.RefreshKeysRequest.SerializeToString,
+            antiphon_dot_router_dot_v1_dot_keys__pb2.RefreshKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

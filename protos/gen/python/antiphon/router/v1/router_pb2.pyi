@@ -1,5 +1,8 @@
+import datetime
+
 from antiphon.llm.v1 import error_pb2 as _error_pb2
 from antiphon.router.v1 import health_pb2 as _health_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -95,9 +98,37 @@ class ListBackendsRequest(_message.Message):
     def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListBackendsResponse(_message.Message):
-    __slots__ = ("backends", "next_page_token")
+    __slots__ = ("backends", "next_page_token", "routes", "fleet")
     BACKENDS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    FLEET_FIELD_NUMBER: _ClassVar[int]
     backends: _containers.RepeatedCompositeFieldContainer[Backend]
     next_page_token: str
-    def __init__(self, backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    routes: RoutesInUse
+    fleet: FleetLink
+    def __init__(self, backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., routes: _Optional[_Union[RoutesInUse, _Mapping]] = ..., fleet: _Optional[_Union[FleetLink, _Mapping]] = ...) -> None: ...
+
+class RoutesInUse(_message.Message):
+    __slots__ = ("version", "load_time", "problems", "problem_time")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LOAD_TIME_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_TIME_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    load_time: _timestamp_pb2.Timestamp
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    problem_time: _timestamp_pb2.Timestamp
+    def __init__(self, version: _Optional[str] = ..., load_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ..., problem_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class FleetLink(_message.Message):
+    __slots__ = ("store", "connected", "since_time", "facts")
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
+    store: str
+    connected: bool
+    since_time: _timestamp_pb2.Timestamp
+    facts: int
+    def __init__(self, store: _Optional[str] = ..., connected: bool = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., facts: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,28 @@
+"""Owns bounds per minute: a bucket that holds a minute's worth and refills evenly (GCRA, one number a bucket).
+
+`due_s` is the time at which a bucket is full again; in the past: it is full. What an answer costs is known only at its
+end, so an estimate is drawn first and put right afterwards, into debt if need be.
+"""
+
+from typing import Final
+
+MINUTE_S: Final = 60.0
+FULL: Final = float("-inf")
+_ROUNDING_S: Final = 1e-6
+
+
+def wait_s(due_s: float, cost: float, per_minute: int, now: float) -> float:
+    """How long until `cost` may be drawn; 0: now. What costs more than a minute's worth waits for a full bucket."""
+    needed_s = min(cost, per_minute) * MINUTE_S / per_minute
+    wait = max(due_s, now) + needed_s - now - MINUTE_S
+    return wait if wait > _ROUNDING_S else 0.0
+
+
+def drawn(due_s: float, cost: float, per_minute: int, now: float) -> float:
+    """The bucket once `cost` is drawn. A negative cost gives back, up to a full bucket."""
+    return max(due_s, now) + cost * MINUTE_S / per_minute
+
+
+def left(due_s: float, per_minute: int, now: float) -> float:
+    """What may be drawn now; negative in debt."""
+    return (MINUTE_S - max(0.0, due_s - now)) * per_minute / MINUTE_S
