@@ -1,28 +1,41 @@
 """Owns the reading of YAML into a proto message, field by field, with the place of everything.
 
 All mistakes are collected, each with its line. Anchors, aliases and merge keys work. Supports what routes files need:
-messages, strings, int32, bools and lists of them.
+messages, the values of `config_scalars`, and lists of them.
 
-Forbids itself: constructing Python objects from YAML, and guessing: a number is not a text.
+Forbids itself: constructing Python objects from YAML.
 """
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, cast
 
 import yaml
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-_TAG: Final = "tag:yaml.org,2002:"
+from antiphon_kit.config_scalars import (
+    TAG,
+    TYPE_WORDS,
+    NotThis,
+    Scalar,
+    is_scalar,
+    scalar,
+    shown,
+    stopgap,
+    suggestion,
+)
+
+Problem = Callable[[str, str], None]
+"""Notes a mistake: the path of the field, and what is wrong with it and how to mend it."""
+
 _MAX_BYTES: Final = 1024 * 1024
 _MAX_NODES: Final = 100_000
 _MAX_PROBLEMS: Final = 50
 _LAST_STEP: Final = re.compile(r"(\.?[^.\[\]]+|\[\d+\])$")
-_TYPE_WORDS: Final = {"int": "a number", "float": "a number", "bool": "a truth value", "timestamp": "a date"}
-_PLAIN_TAGS: Final = frozenset({"map", "seq", "str", *_TYPE_WORDS})
+_PLAIN_TAGS: Final = frozenset({"map", "seq", "str", *TYPE_WORDS})
 
 
 class ConfigError(Exception):
@@ -131,7 +144,7 @@ class _Reader:
 
     def message(self, node: yaml.Node, message: Message, path: str) -> None:
         self._arrived(node, path)
-        if not isinstance(node, yaml.MappingNode) or node.tag != _TAG + "map":
+        if not isinstance(node, yaml.MappingNode) or node.tag != TAG + "map":
             self._wrong(node, path, f"fields such as {', '.join(message.DESCRIPTOR.fields_by_name)}")
             return
         fields = message.DESCRIPTOR.fields_by_name
@@ -149,7 +162,7 @@ class _Reader:
         seen: set[str] = set()
         merged: list[yaml.Node] = []
         for key, value in node.value:
-            if key.tag == _TAG + "merge":
+            if key.tag == TAG + "merge":
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
                 continue
             if isinstance(key, yaml.ScalarNode):
@@ -163,7 +176,7 @@ class _Reader:
                 self._places.at(source.start_mark, path, "<< takes fields, but here are none; name a mapping")
                 continue
             for key, value in source.value:
-                if key.tag == _TAG + "merge":
+                if key.tag == TAG + "merge":
                     self._places.at(key.start_mark, path, "<< inside of what << takes from; name both in one list")
                 elif isinstance(key, yaml.ScalarNode) and key.value not in seen:
                     seen.add(key.value)
@@ -174,7 +187,7 @@ class _Reader:
             self._one(node, message, descriptor, path)
             return
         self._arrived(node, path)
-        if not isinstance(node, yaml.SequenceNode) or node.tag != _TAG + "seq":
+        if not isinstance(node, yaml.SequenceNode) or node.tag != TAG + "seq":
             self._wrong(node, path, "a list; write each entry on a line of its own that begins with '- '")
             return
         for index, item in enumerate(node.value):
@@ -184,39 +197,31 @@ class _Reader:
             self._one(item, message, descriptor, f"{path}[{index}]")
 
     def _one(self, node: yaml.Node, message: Message, descriptor: FieldDescriptor, path: str) -> None:
-        if descriptor.type == FieldDescriptor.TYPE_MESSAGE:
+        if not is_scalar(descriptor):
             owner = getattr(message, descriptor.name)
-            self.message(node, owner.add() if descriptor.is_repeated else owner, path)
+            if descriptor.is_repeated:
+                owner = owner.add()
+            else:
+                owner.SetInParent()  # `hedge: {}` asks for one with its defaults
+            self.message(node, owner, path)
             return
         self._arrived(node, path)
         value = self._scalar(node, descriptor, path)
         if descriptor.is_repeated:
-            # A wrong entry keeps its place, so that the later ones keep theirs.
-            getattr(message, descriptor.name).append("" if value is None else value)
+            getattr(message, descriptor.name).append(stopgap(descriptor) if value is None else value)
+        elif isinstance(value, Duration):
+            getattr(message, descriptor.name).CopyFrom(value)
         elif value is not None:
             setattr(message, descriptor.name, value)
 
-    def _scalar(self, node: yaml.Node, descriptor: FieldDescriptor, path: str) -> str | int | bool | None:
-        kind = node.tag.removeprefix(_TAG) if isinstance(node, yaml.ScalarNode) else ""
-        if descriptor.type == FieldDescriptor.TYPE_STRING:
-            if kind in _TYPE_WORDS:
-                self._places.flag(node.start_mark, path, f"reads as {_TYPE_WORDS[kind]}; put it in quotes")
-            elif kind != "str":
-                self._wrong(node, path, "a text")
-            elif not _is_unicode(node.value):
-                self._places.flag(node.start_mark, path, "half of a surrogate pair; write the character itself")
+    def _scalar(self, node: yaml.Node, descriptor: FieldDescriptor, path: str) -> Scalar | None:
+        try:
+            return scalar(node, descriptor)
+        except NotThis as unfit:
+            if unfit.wanted:
+                self._wrong(node, path, unfit.wanted)
             else:
-                return str(node.value)
-        elif descriptor.type == FieldDescriptor.TYPE_BOOL:
-            if kind == "bool":
-                return str(node.value).lower() in ("true", "yes", "on")
-            self._wrong(node, path, "true or false")
-        elif descriptor.type == FieldDescriptor.TYPE_INT32:
-            if kind == "int" and re.fullmatch(r"-?(0|[1-9][0-9]{0,9})", node.value) and abs(int(node.value)) < 2**31:
-                return int(node.value)
-            self._wrong(node, path, "a whole number in plain digits, without quotes")
-        else:
-            raise NotImplementedError(f"{descriptor.full_name} has a type that routes files do not use")
+                self._places.flag(node.start_mark, path, unfit.problem)
         return None
 
     def _arrived(self, node: yaml.Node, path: str) -> None:
@@ -224,10 +229,10 @@ class _Reader:
         self._places.marks.setdefault(path, node.start_mark)
 
     def _wrong(self, node: yaml.Node, path: str, wanted: str) -> None:
-        if node.tag == _TAG + "null":
+        if node.tag == TAG + "null":
             self._places.flag(node.start_mark, path, f"no value; give {wanted}, or delete the line")
             return
-        if node.tag.removeprefix(_TAG) not in _PLAIN_TAGS:
+        if node.tag.removeprefix(TAG) not in _PLAIN_TAGS:
             found = f"the tag {shown(node.tag)}"
         elif isinstance(node, yaml.ScalarNode):
             found = shown(node.value)
@@ -238,19 +243,3 @@ class _Reader:
 
 def _unknown(name: str, fields: Iterable[str]) -> str:
     return f"unknown field {shown(name)}; {suggestion(name, fields)}"
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """How to mend a name that is not known."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(names) or 'none'}"
-
-
-def shown(text: str) -> str:
-    """`text` for a message: quoted, on one line, at most 60 characters."""
-    return repr(text if len(text) <= 60 else text[:60] + "…")
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
