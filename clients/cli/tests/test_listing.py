@@ -1,4 +1,4 @@
-"""`models`, `providers`, `status`: tables for people, JSON for scripts."""
+"""`models` and `providers`: tables for people, JSON for scripts."""
 
 import json
 import time
@@ -66,28 +66,3 @@ async def test_providers(antiphon, backends):
         {"id": "openai-a", "state": "disabled", "reason": "auth"}
     ]
     assert without.out.splitlines()[1:] == ["local     1       -", "openai    2       -"]
-
-
-async def test_status(antiphon, backends):
-    async with ScriptedRouter(answering(), backends=backends) as router:
-        ran = await antiphon("status", "--admin-address", router.address)
-        as_json = await antiphon("status", "--json", "--admin-address", router.address)
-    lines = ran.out.splitlines()
-    assert lines[0].split() == ["BACKEND", "TARGET", "STATE", "REASON", "SINCE", "NEXT", "TRY", "LAST", "ERROR"]
-    assert lines[2].split("  ")[0] == "openai-a"
-    assert "disabled" in lines[2]
-    assert "5 min ago" in lines[2]
-    assert lines[2].endswith("the provider refuses the key set OPENAI_API_KEY")
-    assert lines[3].startswith("  replica  127.0.0.1:9")
-    assert "unreachable" in lines[3]
-    assert "in " in lines[3]
-    assert len(json.loads(as_json.out)["backends"]) == 3
-
-
-async def test_status_without_a_router_names_the_right_setting(antiphon):
-    ran = await antiphon("status", "--admin-address", "127.0.0.1:1")
-    assert ran.code == 3
-    assert ran.err == (
-        "antiphon: the router's administration: no connection to 127.0.0.1:1; "
-        "start it with `make up`, or tell where it is with --admin-address or ANTIPHON_ADMIN_ADDRESS\n"
-    )

@@ -33,6 +33,12 @@ def test_an_estimate_is_marked_and_a_unary_call_takes_the_adapters_time():
     assert summary_of(answer(end)) == "p m | ~3 in, ~40 out tokens | first token 0.50 s | 20.0 tokens/s"
 
 
+def test_an_answer_that_began_anew_says_so():
+    end = response_pb2.ResponseEnd()
+    assert summary_of(answer(end, restarts=1, attempts=(response_pb2.Attempt(),))) == "p m | began anew | 2 attempts"
+    assert summary_of(answer(end, restarts=2)) == "p m | began anew 2 times"
+
+
 def test_too_short_to_tell_a_speed():
     end = response_pb2.ResponseEnd(usage={"input_tokens": 3, "output_tokens": 40})
     assert "tokens/s" not in summary_of(answer(end, time_to_first_content_s=2.4999))

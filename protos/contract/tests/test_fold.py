@@ -138,9 +138,15 @@ def test_unknown_kinds_count_and_are_skipped():
         [frame(1, START, part_start(TEXT), part_start(TEXT))],
         [frame(1, START, end(2), STOP)],
         [frame(1, START), frame(0, Event(restart=response_pb2.Restart(voided_events=9)))],
+        [frame(0, Event(restart=response_pb2.Restart()))],
+        [frame(1, START, end(2)), frame(0, Event(restart=response_pb2.Restart(voided_events=2)))],
+        [frame(1, START), frame(0, Event(restart=response_pb2.Restart(voided_events=1))), frame(2, STOP)],
     ],
-    ids=["late", "gap", "unopened", "twice", "after end", "restart"],
-)
+    ids=[
+        "late", "gap", "unopened", "twice", "after end", "restart", "restart of nothing", "restart after end",
+        "goes on counting",
+    ],
+)  # fmt: skip
 def test_a_stream_that_breaks_the_grammar_is_refused(frames):
     with pytest.raises(StreamViolation):
         fold_all(frames)

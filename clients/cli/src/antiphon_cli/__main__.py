@@ -48,7 +48,12 @@ def run(argv: Sequence[str], env: Mapping[str, str], directory: Path) -> None:
     if arguments.command == "version":
         _version(as_json=getattr(arguments, "json", False))
         return
-    from antiphon_cli import asking, chatting, interrupts, listing, remedies, settings
+    if arguments.command == "routes" and arguments.routes_command == "check":
+        from antiphon_cli import checking
+
+        checking.check(arguments)
+        return
+    from antiphon_cli import asking, chatting, explaining, interrupts, listing, remedies, settings, status
     from antiphon_client import AntiphonError
 
     chosen = settings.Settings.from_env(settings.environment(directory, env))
@@ -61,7 +66,12 @@ def run(argv: Sequence[str], env: Mapping[str, str], directory: Path) -> None:
         elif arguments.command == "chat":
             chatting.chat(arguments, chosen)
         else:
-            commands = {"models": listing.models, "providers": listing.providers, "status": listing.status}
+            commands = {
+                "models": listing.models,
+                "providers": listing.providers,
+                "routes": explaining.explain,
+                "status": status.status,
+            }
             with interrupts.open_runner() as runner:
                 runner.run(commands[arguments.command](arguments, chosen))
     except AntiphonError as failure:

@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         if name == "models":
             listing.add_argument("--provider", metavar="P", default="", help="only those of this provider")
 
+    _routes(_command(commands, "routes", "ask what a model name leads to, or check a routes file"))
     _json_option(_command(commands, "version", "print the version"))
     return top
 
@@ -80,6 +81,22 @@ def _command(commands: "argparse._SubParsersAction[_Parser]", name: str, summary
     )
 
 
+def _routes(routes: argparse.ArgumentParser) -> None:
+    commands = routes.add_subparsers(dest="routes_command", metavar="COMMAND", required=True, parser_class=_Parser)
+    explain = _command(commands, "explain", "tell who would get a call now, who would not, and why; sends nothing")
+    explain.add_argument("model", nargs="?", default="", metavar="MODEL", help="as in `ask --model`; none: the default")
+    explain.add_argument("--provider", metavar="P", default="", help="as in `ask --provider`")
+    explain.add_argument("--affinity", metavar="D", default="", help="state domain that the call belongs to; D;hard")
+    explain.add_argument("--cache-affinity", metavar="C", default="", help="what calls with the same prompt share")
+    words = ("fail", "restart", "hold")
+    explain.add_argument("--after-content", choices=words, default="fail", help="what the caller asks for")
+    _json_option(explain)
+    _address_option(explain, "--admin-address", "the router's administration")
+    check = _command(commands, "check", "read a routes file as the router would and tell every mistake in it")
+    check.add_argument("file", metavar="FILE", help="the routes file, such as antiphon.yaml")
+    _json_option(check)
+
+
 def _call_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--provider", metavar="P", default="", help="only this provider; see `antiphon providers`")
     command.add_argument("--model", metavar="M", default="", help="model id or alias; see `antiphon models`")
@@ -87,6 +104,12 @@ def _call_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-tokens", metavar="N", type=_max_tokens, help="limit of the answer in tokens")
     command.add_argument("--temperature", metavar="T", type=_temperature, help="0 and up; higher is more varied")
     command.add_argument("--timeout", metavar="S", type=_seconds, help="time limit of an answer in seconds")
+    command.add_argument(
+        "--after-content",
+        choices=("fail", "restart", "hold"),
+        default="fail",
+        help="if an answer breaks: tell it, begin anew, or show nothing before it is whole; where the route permits",
+    )
     command.add_argument("--verbose", action="store_true", help="summary on stderr even if that is no terminal")
     _address_option(command, "--address", "the router")
 

@@ -11,6 +11,7 @@ from antiphon_cli.exit_codes import ExitCode
 from antiphon_cli.failure import CommandFailed
 from antiphon_cli.screen import Screen, first_token_s, tokens_per_second
 from antiphon_cli.settings import Settings
+from antiphon_cli.showing import shown
 from antiphon_client import Answer, AsyncClient, CallArguments
 
 MAX_PROMPT_BYTES: Final = 64 * 1024 * 1024
@@ -27,9 +28,10 @@ async def ask(arguments: argparse.Namespace, settings: Settings, prompt: str) ->
                 screen.text("" if arguments.json else answer.text)
             else:
                 async with client.stream(prompt, **call) as stream:
-                    async for piece in stream.text():
-                        screen.text("" if arguments.json else piece)
-                    answer = await stream.response()
+                    if arguments.json:
+                        answer = await stream.response()
+                    else:
+                        answer = await shown(stream, screen, provisional=arguments.after_content == "restart")
     finally:
         screen.close_line()
     if arguments.json:
@@ -47,6 +49,8 @@ def call_of(arguments: argparse.Namespace, settings: Settings) -> CallArguments:
         "max_output_tokens": arguments.max_tokens or settings.max_output_tokens,
         "timeout_s": arguments.timeout or settings.timeout_s,
     }
+    if arguments.after_content != "fail":
+        call["after_content"] = arguments.after_content
     if arguments.temperature is not None:
         call["params"] = params_pb2.GenerateParams(temperature=arguments.temperature)
     return call
@@ -90,6 +94,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "request_id": answer.request_id,
         "response_id": answer.start.response_id,
         "failed_attempts": len(answer.attempts),
+        "restarts": answer.restarts,
         "warnings": end.get("warnings", []),
     }
 

@@ -18,6 +18,7 @@ from antiphon_cli.interrupts import open_runner
 from antiphon_cli.remedies import explain
 from antiphon_cli.screen import Screen
 from antiphon_cli.settings import Settings
+from antiphon_cli.showing import shown
 from antiphon_client import AntiphonError, AsyncClient, Conversation
 
 _HELP: Final = "/clear forgets the conversation, /exit or Ctrl-D ends, Ctrl-C cancels an answer"
@@ -39,9 +40,7 @@ def chat(arguments: argparse.Namespace, settings: Settings) -> None:
         try:
             call["affinity"] = talk.state_domain
             async with client.stream(talk.prompt(text), **call) as stream:
-                async for piece in stream.text():
-                    screen.text(piece)
-                answer = await stream.response()
+                answer = await shown(stream, screen, provisional=arguments.after_content == "restart")
         finally:
             screen.close_line()
         talk.add(text, answer)

@@ -38,7 +38,7 @@ TEXT: Final[dict[ExitCode, str]] = {
     ExitCode.PROVIDER_FAILED: "the provider failed, or no provider is healthy",
     ExitCode.CUT: "the answer was cut; what came was printed",
     ExitCode.TIMEOUT: "time limit passed",
-    ExitCode.CONFIGURATION: "wrong setting in the environment or .env",
+    ExitCode.CONFIGURATION: "wrong setting in the environment or .env, or a wrong routes file",
     ExitCode.INTERRUPTED: "Ctrl-C; the answer was cancelled at the provider",
     ExitCode.BROKEN_PIPE: "the reader of the output went away",
 }

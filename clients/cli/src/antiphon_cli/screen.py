@@ -27,6 +27,11 @@ class Screen:
         if piece:
             self._open_line = not piece.endswith("\n")
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether people read what `text` writes."""
+        return self._safe
+
     def close_line(self) -> None:
         """Begin a new line unless one has just begun."""
         if self._open_line:
@@ -56,6 +61,8 @@ def summary_of(answer: Answer) -> str:
         facts.append(f"first token {first_s:.2f} s")
     if (speed := tokens_per_second(answer)) is not None:
         facts.append(f"{speed:.1f} tokens/s")
+    if answer.restarts:
+        facts.append("began anew" if answer.restarts == 1 else f"began anew {answer.restarts} times")
     if answer.attempts:
         facts.append(f"{len(answer.attempts) + 1} attempts")
     if answer.finish_reason not in ("STOP", "UNSPECIFIED"):

@@ -222,6 +222,10 @@ class AdminClient:
 
     async def backends(self) -> list[router_pb2.Backend]:
         """Every backend with its targets, their states and the reasons for them, ordered by id."""
+        return list((await self.status()).backends)
+
+    async def status(self) -> router_pb2.ListBackendsResponse:
+        """All pages as one: every backend, the routes in use, and the link to other routers."""
         stub = router_pb2_grpc.RouterAdminServiceStub(self._connection.channel)
         way = route({}, self._defaults)
         request = router_pb2.ListBackendsRequest(page_size=_PAGE_SIZE)
@@ -230,5 +234,14 @@ class AdminClient:
             page, _ = await self._connection.unary(stub.ListBackends, request, way, router_pb2.ListBackendsResponse)
             found.extend(page.backends)
             if not page.next_page_token:
-                return found
+                del page.backends[:]
+                page.backends.extend(found)
+                return page
             request.page_token = page.next_page_token
+
+    async def explain(self, request: router_pb2.ExplainRouteRequest) -> router_pb2.ExplainRouteResponse:
+        """What the router would do with such a call now. Raises NotFound for a name that leads nowhere."""
+        stub = router_pb2_grpc.RouterAdminServiceStub(self._connection.channel)
+        way = route({}, self._defaults)
+        answer, _ = await self._connection.unary(stub.ExplainRoute, request, way, router_pb2.ExplainRouteResponse)
+        return answer

@@ -34,6 +34,8 @@ class SceneCall:
 
     request: chat_pb2.StreamGenerateRequest
     metadata: dict[str, str]
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    """Sent with the first frame, if there are any by then."""
     trailers: list[tuple[str, str | bytes]] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: bool = False
@@ -56,6 +58,10 @@ class ScriptedRouter:
         self.scene = scene
         self.models = list(models)
         self.backends = list(backends)
+        self.listing = router_pb2.ListBackendsResponse()
+        """What ListBackends says beside the backends."""
+        self.explanation: router_pb2.ExplainRouteResponse | errors.CallFailure = router_pb2.ExplainRouteResponse()
+        self.asked: list[router_pb2.ExplainRouteRequest] = []
         self.calls: asyncio.Queue[SceneCall] = asyncio.Queue()
         self.port = 0
         self._server: grpc.aio.Server | None = None
@@ -114,6 +120,9 @@ class _Chat(chat_pb2_grpc.ChatServiceServicer):
         try:
             async with aclosing(self._router.scene(call)) as frames:
                 async for frame in frames:
+                    if call.headers:
+                        await context.send_initial_metadata(tuple(call.headers))
+                        call.headers = []
                     yield frame
             context.set_trailing_metadata(tuple(call.trailers))
             call.cancelled = False
@@ -143,7 +152,15 @@ class _Admin(router_pb2_grpc.RouterAdminServiceServicer):
     async def ListBackends(self, request: Any, context: Any) -> Any:  # noqa: N802
         begin = int(request.page_token or 0)
         token = str(begin + 2) if begin + 2 < len(self._router.backends) else ""
-        return router_pb2.ListBackendsResponse(backends=self._router.backends[begin : begin + 2], next_page_token=token)
+        page = router_pb2.ListBackendsResponse(backends=self._router.backends[begin : begin + 2], next_page_token=token)
+        page.MergeFrom(self._router.listing)
+        return page
+
+    async def ExplainRoute(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._router.asked.append(request)
+        if isinstance(self._router.explanation, errors.CallFailure):
+            await context.abort_with_status(errors.to_status(self._router.explanation.error))
+        return self._router.explanation
 
 
 def frame(first_sequence: int, *events: StreamEvent) -> Frame:

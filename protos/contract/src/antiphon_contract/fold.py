@@ -63,7 +63,9 @@ class Fold:
         if kind == "attempt":
             self.attempts.append(event.attempt)
         elif kind == "restart":
-            if event.restart.voided_events != self._sequence:
+            if self.end is not None:
+                raise StreamViolation("a restart after `end`")
+            if event.restart.voided_events != self._sequence or not self._sequence:
                 raise StreamViolation(f"restart voids {event.restart.voided_events} of {self._sequence} events")
             self.restarts += 1
             self._begin()
