@@ -45,6 +45,10 @@ class Effect(Enum):
     """What a failure does to the target at fault, if there is one."""
 
     FAIL = auto()
+    SLOW = auto()
+    """Counts as a late answer too."""
+    DEGRADE = auto()
+    """Its share becomes smaller; it is never put out for it."""
     LIMIT = auto()
     DISABLE = auto()
     DRAIN = auto()
@@ -59,6 +63,8 @@ class Same(Enum):
     """Once, if the failure came within `FAST_S`: what hung before answering 504 will hang again."""
     REPLICA = auto()
     """Another replica of it: this process is at fault, not what is behind it."""
+    KEY = auto()
+    """At once by the same process, which has another key left."""
 
 
 class Other(Enum):
@@ -68,6 +74,8 @@ class Other(Enum):
     ALWAYS = auto()
     ALIAS = auto()
     """Only where a route of the operator led here, not where the caller named the model."""
+    LARGER = auto()
+    """Only one that the route keeps for requests which are too long for the others."""
 
 
 FAST_S: Final = 1.0
@@ -143,26 +151,27 @@ RULES: Final[tuple[Rule, ...]] = (
          http=frozenset({0})),
     # The model at the provider.
     Rule("http_500", _R.PROVIDER_ERROR, Same.ONCE, Other.ALWAYS, Scope.POOL, Effect.FAIL, Cause.ERRORS, 0.5),
-    Rule("overloaded", _R.PROVIDER_OVERLOADED, Same.NEVER, Other.ALWAYS, Scope.POOL, Effect.FAIL, Cause.OVERLOADED,
-         0.5),
-    Rule("ttft", _R.UPSTREAM_TIMEOUT, Same.NEVER, Other.ALWAYS, Scope.POOL, Effect.FAIL, Cause.SLOW, 0.5),
+    Rule("overloaded", _R.PROVIDER_OVERLOADED, Same.NEVER, Other.ALWAYS, Scope.POOL, Effect.DEGRADE,
+         Cause.OVERLOADED, 0.0),
+    Rule("ttft", _R.UPSTREAM_TIMEOUT, Same.NEVER, Other.ALWAYS, Scope.POOL, Effect.SLOW, Cause.SLOW, 0.5),
     Rule("rate", _R.RATE_LIMITED, Same.NEVER, Other.ALWAYS, Scope.POOL, Effect.LIMIT, Cause.RATE_LIMIT),
     Rule("no_model", _R.MODEL_NOT_FOUND, Same.NEVER, Other.ALIAS),
     # The key and the account.
     Rule("callers_key", _R.PROVIDER_CREDENTIALS, callers_key=True),
-    Rule("auth_other_version", _R.PROVIDER_CREDENTIALS, Same.ONCE, Other.ALWAYS, other_version=True),
+    Rule("auth_other_version", _R.PROVIDER_CREDENTIALS, Same.KEY, Other.ALWAYS, other_version=True),
     Rule("permission", _R.PROVIDER_CREDENTIALS, Same.NEVER, Other.ALWAYS, Scope.KEY_MODEL, Effect.DISABLE,
          Cause.PERMISSION, http=frozenset({403})),
     Rule("auth", _R.PROVIDER_CREDENTIALS, Same.NEVER, Other.ALWAYS, Scope.KEY, Effect.DISABLE, Cause.AUTH),
     Rule("billing", _R.QUOTA_EXHAUSTED, Same.NEVER, Other.ALWAYS, Scope.ACCOUNT, Effect.DISABLE, Cause.BILLING),
     # Nobody's fault, or not the provider's.
+    Rule("context_length", _R.CONTEXT_LENGTH_EXCEEDED, Same.NEVER, Other.LARGER),
     Rule("conflict", _R.CONFLICT, Same.ONCE, Other.ALWAYS),
     Rule("unsupported", _R.OPERATION_UNSUPPORTED, Same.NEVER, Other.ALWAYS),
     *(
         Rule("caller", reason)
         for reason in (
-            _R.INVALID_REQUEST, _R.CONTEXT_LENGTH_EXCEEDED, _R.PARAM_UNSUPPORTED, _R.REQUEST_TOO_LARGE,
-            _R.OPAQUE_STATE_REJECTED, _R.CONTENT_BLOCKED,
+            _R.INVALID_REQUEST, _R.PARAM_UNSUPPORTED, _R.REQUEST_TOO_LARGE, _R.OPAQUE_STATE_REJECTED,
+            _R.CONTENT_BLOCKED,
         )
     ),
     Rule("client_gone", _R.CANCELLED),
@@ -179,6 +188,11 @@ def classified(failure: Failure) -> Rule:
         if rule.matches(failure):
             return rule
     return _UNKNOWN_MAY if failure.retry_other else _UNKNOWN
+
+
+def first_content_timeout(elapsed_s: float) -> Failure:
+    """The failure of an attempt that this router gave up because its first content took too long."""
+    return Failure(Reason.UPSTREAM_TIMEOUT, retry_other=True, elapsed_s=elapsed_s)
 
 
 def is_upstream(rule: Rule) -> bool:

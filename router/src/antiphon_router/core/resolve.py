@@ -5,12 +5,12 @@
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
 from antiphon_router.core.faults import Reason
-from antiphon_router.core.values import Backend, Candidate
+from antiphon_router.core.values import DEFAULT_POLICY, Backend, Candidate, RoutePolicy
 
 MAX_MODEL_BYTES: Final = 256
 _MAX_SHOWN: Final = 80
@@ -24,6 +24,8 @@ class Catalog:
     providers: Mapping[str, tuple[Backend, ...]]
     routes: Mapping[str, tuple[Candidate, ...]]
     default: str = ""
+    policies: Mapping[str, RoutePolicy] = field(default_factory=dict)
+    """Of routes, by name; only those that ask for something."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +38,12 @@ class Resolution:
     name: str
     tiers: tuple[tuple[Candidate, ...], ...]
     by_route: bool = False
+    policy: RoutePolicy = DEFAULT_POLICY
+
+    @property
+    def has_larger(self) -> bool:
+        """Whether some of its ways are kept for requests that are too long for the others."""
+        return any(candidate.long_context for tier in self.tiers for candidate in tier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +61,16 @@ class Refusal:
 
 
 def catalog_of(
-    backends: Iterable[Backend], routes: Mapping[str, tuple[Candidate, ...]] | None = None, default: str = ""
+    backends: Iterable[Backend],
+    routes: Mapping[str, tuple[Candidate, ...]] | None = None,
+    default: str = "",
+    policies: Mapping[str, RoutePolicy] | None = None,
 ) -> Catalog:
     """The catalog of `backends`, in their order."""
     providers: dict[str, tuple[Backend, ...]] = {}
     for backend in backends:
         providers[backend.provider] = (*providers.get(backend.provider, ()), backend)
-    return Catalog(providers, routes or {}, default)
+    return Catalog(providers, routes or {}, default, policies or {})
 
 
 def resolve(catalog: Catalog, model: str, providers: tuple[str, ...] = ()) -> Resolution | Refusal:
@@ -78,7 +89,8 @@ def resolve(catalog: Catalog, model: str, providers: tuple[str, ...] = ()) -> Re
     if model in catalog.routes:
         targets = tuple(c for c in catalog.routes[model] if not providers or c.backend.provider in providers)
         if targets:
-            return Resolution(model, _tiers(targets), by_route=True)
+            policy = catalog.policies.get(model, DEFAULT_POLICY)
+            return Resolution(model, _tiers(targets), by_route=True, policy=policy)
     head, slash, native = model.partition("/")
     if head in catalog.providers and (not providers or head in providers):
         if native:

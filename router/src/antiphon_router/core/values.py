@@ -6,7 +6,7 @@ Members of the enums are spelled as in antiphon.router.v1 and antiphon.llm.v1, w
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 class Scope(StrEnum):
@@ -74,6 +74,11 @@ class Backend:
     max_in_flight: int = 0
     pool_mark: str = ""
     """Tells its pools from those of other accounts of the provider, "@<account>"; empty if it has one."""
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    """0: no bound of ours."""
+    relative_cost: float = 1.0
+    """What a call costs here compared to other backends, for routes that go by cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,13 @@ class Candidate:
     model: str
     tier: int = 0
     weight: int = 1
+    canary_percent: float | None = None
+    """Its exact part of the calls of its route, in percent; None: its weight decides."""
+    long_context: bool = False
+    """Takes only calls that were too long for the others."""
     keys: tuple[TargetKey, ...] = field(init=False, compare=False)
     """Everything but the replica that it depends on, in the order of Scope."""
+    pool: TargetKey = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         backend = self.backend
@@ -109,10 +119,69 @@ class Candidate:
             TargetKey(Scope.ACCOUNT, backend.account),
         )
         object.__setattr__(self, "keys", keys)
+        object.__setattr__(self, "pool", keys[1])
 
     def key(self, scope: Scope) -> TargetKey:
         """Its target of `scope`, which is not REPLICA."""
         return next(key for key in self.keys if key.scope is scope)
+
+
+class AfterContent(StrEnum):
+    """What may be done when an answer breaks that its caller has begun to read."""
+
+    FAIL = "FAIL"
+    RESTART = "RESTART"
+    HOLD = "HOLD"
+
+
+@dataclass(frozen=True, slots=True)
+class Hedge:
+    """A second attempt beside a slow first one. `delay_s` None: the 95th percentile of its pool's first contents."""
+
+    delay_s: float | None = None
+    max_percent: float = 5.0
+    """Of the calls of the route, at most so many are hedged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A copy of `percent` of the calls goes to `candidate`; nobody waits for its answer."""
+
+    candidate: Candidate
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePolicy:
+    """What a route permits and asks for beyond its targets."""
+
+    after_content: frozenset[AfterContent] = frozenset()
+    hedge: Hedge | None = None
+    first_content_timeout_s: float | None = None
+    """An attempt without content by then has failed, and the next is made."""
+    shadows: tuple[Shadow, ...] = ()
+    cheapest: bool = False
+    """The cheapest target that takes calls, instead of all by weight and load."""
+
+
+DEFAULT_POLICY: Final = RoutePolicy()
+
+
+class Ask(NamedTuple):
+    """What a call wants of the pick."""
+
+    affinity: str = ""
+    """The state domain its history belongs to."""
+    hard: bool = False
+    """Only backends of that state domain will do."""
+    cache_affinity: str = ""
+    """Calls with the same one go to the same replica while it is well, because its prompt cache is warm there."""
+    size: int = 0
+    """Bytes of the request."""
+    priority: int = 5
+
+
+NO_ASK: Final = Ask()
 
 
 class Dice(Protocol):
