@@ -18,7 +18,7 @@ from antiphon_contract.errors import Reason, call_error, end_trailer, from_trail
 from antiphon_kit.settings import ServiceSettings
 from antiphon_kit.telemetry import OFF
 from antiphon_router.settings import RouterSettings
-from antiphon_router.shell.config import catalog_from
+from antiphon_router.shell.routes import Routes
 from antiphon_router.shell.service import Router, serving
 
 PACKAGE = "/antiphon.llm.v1."
@@ -249,6 +249,22 @@ async def adapters():
         await adapter.kill()
 
 
+def route(model: str, *backends: str, **policy) -> suite_pb2.Route:
+    """A route to `backends`, each a tier of its own, with what it permits."""
+    rows = [suite_pb2.RouteTarget(backend=b, model="m", tier=tier) for tier, b in enumerate(backends)]
+    return suite_pb2.Route(model=model, targets=rows, **policy)
+
+
+def events_in(frames: Iterable[bytes]) -> list[response_pb2.StreamEvent]:
+    """All events of `frames`."""
+    return [event for each in frames for event in chat_pb2.StreamGenerateResponse.FromString(each).events]
+
+
+def kinds_in(frames: Iterable[bytes]) -> list[str]:
+    """The kinds of all events of `frames`."""
+    return [event.WhichOneof("kind") or "" for event in events_in(frames)]
+
+
 def backend(id: str, *adapters: Adapter, provider: str = "fake", **facts) -> suite_pb2.Backend:
     """A row of the routes file."""
     return suite_pb2.Backend(id=id, provider=provider, addresses=[a.address for a in adapters], **facts)
@@ -261,13 +277,17 @@ async def routing(
     *,
     settle: bool = True,
     telemetry=OFF,
+    fleet: suite_pb2.Fleet | None = None,
+    limits: suite_pb2.Limits | None = None,
+    secret=lambda reference: None,
     **settings,
 ) -> AsyncIterator[Suite]:
     """A router over `backends`, settled, for the body of the `with`."""
-    catalog = catalog_from(suite_pb2.Suite(backends=backends, routes=routes))
+    in_use = Routes.of(suite_pb2.Suite(backends=backends, routes=routes, fleet=fleet, limits=limits))
+    routers = {name: settings.pop(name) for name in ("hold_bytes",) if name in settings}
     service = replace(ServiceSettings(), **settings)
-    own = RouterSettings(service=service, admin_listen="127.0.0.1:0", config="unused")
-    async with serving(own, catalog, telemetry=telemetry) as router:
+    own = RouterSettings(service=service, admin_listen="127.0.0.1:0", config="unused", **routers)
+    async with serving(own, in_use, secret=secret, telemetry=telemetry) as router:
         public, admin = f"127.0.0.1:{router.public.port}", f"127.0.0.1:{router.admin.port}"
         async with grpc.aio.insecure_channel(public) as channel, grpc.aio.insecure_channel(admin) as operators:
             suite = Suite(router, channel, operators)
@@ -306,6 +326,7 @@ class Kit:
         staticmethod(fails),
         staticmethod(aborts),
     )
-    backend, routing = staticmethod(backend), staticmethod(routing)
+    backend, route, routing = staticmethod(backend), staticmethod(route), staticmethod(routing)
+    events_in, kinds_in = staticmethod(events_in), staticmethod(kinds_in)
     error_of, router_end_of = staticmethod(error_of), staticmethod(router_end_of)
     answers = staticmethod(answers)

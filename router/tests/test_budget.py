@@ -1,6 +1,20 @@
-"""The retry budget: a floor per second, a share of requests, credits that fade."""
+"""The budgets: second attempts, hedges, and what a provider that fails is still asked."""
 
-from antiphon_router.core.budget import CREDIT_LIFE_S, FLOOR_PER_S, Budget, credited, spent
+from antiphon_router.core.budget import (
+    CREDIT_LIFE_S,
+    FLOOR_PER_S,
+    HEDGE_TOKENS,
+    Budget,
+    Hedges,
+    Throttle,
+    credited,
+    hedge_earned,
+    hedge_spent,
+    is_spent_out,
+    refusal_odds,
+    spent,
+    throttled,
+)
 
 
 def drain(budget: Budget, now: float) -> tuple[int, Budget]:
@@ -35,3 +49,50 @@ def test_part_of_a_credit_from_each_pot_makes_one():
 
 def test_a_clock_that_stands_still_or_goes_back_costs_nothing():
     assert credited(Budget(updated=5.0), 1, 4.0).floor == 30.0
+
+
+def test_hedges_are_a_percentage_of_calls_to_the_call():
+    hedges, taken = Hedges(), 0
+    for _ in range(1000):
+        hedges = hedge_earned(hedges, 5.0)
+        if (left := hedge_spent(hedges)) is not None:
+            hedges, taken = left, taken + 1
+    assert taken == 50
+
+
+def test_hedges_that_nobody_took_do_not_pile_up():
+    hedges = Hedges()
+    for _ in range(10_000):
+        hedges = hedge_earned(hedges, 5.0)
+    taken = 0
+    while (left := hedge_spent(hedges)) is not None:
+        hedges, taken = left, taken + 1
+    assert taken == HEDGE_TOKENS
+
+
+def test_a_provider_that_takes_most_attempts_is_not_throttled_and_one_that_takes_none_is():
+    throttle = Throttle()
+    for second in range(30):
+        throttle = throttled(throttle, float(second), started=10, failed=4)
+    assert refusal_odds(throttle, 30.0) == 0.0
+    for second in range(30, 90):
+        throttle = throttled(throttle, float(second), started=10, failed=10)
+    assert refusal_odds(throttle, 90.0) > 0.7
+
+
+def test_answers_under_way_for_minutes_are_no_refusals():
+    throttle = throttled(Throttle(), 0.0, started=1, failed=1)
+    for second in range(60):
+        throttle = throttled(throttle, float(second), started=50)
+    assert refusal_odds(throttle, 60.0) == 0.0
+
+
+def test_recovery_ends_the_throttle_in_seconds():
+    throttle = throttled(Throttle(), 0.0, started=500, failed=500)
+    assert refusal_odds(throttle, 0.0) > 0.9
+    assert not is_spent_out(throttle, 10.0)
+    for second in range(8):
+        throttle = throttled(throttle, float(second), started=20)
+    assert refusal_odds(throttle, 8.0) < 0.5
+    assert is_spent_out(throttled(Throttle(), 0.0, failed=1), 10.0)
+    assert refusal_odds(throttled(Throttle(), 0.0, failed=3), 0.0) == 0.0, "a few failures are not most"

@@ -4,10 +4,11 @@ import random
 
 import pytest
 
-from antiphon_router.core import decide
-from antiphon_router.core.decide import Fleet, choose
+from antiphon_router.core import decide, outcomes
+from antiphon_router.core.decide import choose
 from antiphon_router.core.failover import NEW_TURN, Attempt, Turn, failed
 from antiphon_router.core.faults import Failure, Reason
+from antiphon_router.core.fleet import Fleet, stored
 from antiphon_router.core.health import UNOBSERVED, Health
 from antiphon_router.core.resolve import Refusal, Resolution
 from antiphon_router.core.values import Backend, Candidate, Cause, Load, Replica, Scope, State, TargetKey
@@ -101,7 +102,7 @@ def test_the_probe_of_a_replica_that_is_due_goes_first_and_alone(world):
     world.healths[A1.key] = DUE
     attempt = world.choose(ONLY_A)
     assert (attempt.replica, attempt.probes) == (A1, (A1.key,))
-    world.apply(decide.started(attempt, world.fleet, NOW))
+    world.apply(outcomes.started(attempt, world.fleet, NOW))
     assert world.healths[A1.key].state is State.HALF_OPEN
     assert world.chosen(ONLY_A) == {"a:2"}
 
@@ -119,10 +120,10 @@ def test_a_shared_target_that_is_due_is_probed_by_one_call(world):
     world.shared[pool] = Health(State.RATE_LIMITED, Cause.RATE_LIMIT, "rate", 0.0, 5.0)
     attempt = world.choose(ONLY_A)
     assert attempt.probes == (pool,)
-    world.apply(decide.started(attempt, world.fleet, NOW))
+    world.apply(outcomes.started(attempt, world.fleet, NOW))
     refusal = world.refused(ONLY_A)
     assert refusal.reason is Reason.RATE_LIMITED
-    world.apply(decide.succeeded(attempt, world.fleet, NOW))
+    world.apply(outcomes.succeeded(attempt, world.fleet, NOW))
     assert world.shared[pool].state is State.SLOW_START
     assert world.choose(ONLY_A).probes == ()
 
@@ -130,10 +131,10 @@ def test_a_shared_target_that_is_due_is_probed_by_one_call(world):
 def test_with_every_replica_lost_one_is_tried_anyway_but_never_one_that_drains(world):
     world.healths |= {A1.key: OUT, A2.key: WELL.not_serving(0.0)}
     attempt = world.choose(ONLY_A)
-    assert (attempt.replica, attempt.probes) == (A1, (A1.key,))
-    world.apply(decide.started(attempt, world.fleet, NOW))
+    assert (attempt.replica, attempt.probes, attempt.rescues) == (A1, (), (A1.key,))
+    world.apply(outcomes.started(attempt, world.fleet, NOW))
     assert world.healths[A1.key] is OUT
-    world.apply(decide.succeeded(attempt, world.fleet, NOW))
+    world.apply(outcomes.succeeded(attempt, world.fleet, NOW))
     assert world.healths[A1.key].state is State.SLOW_START
 
 
@@ -195,11 +196,11 @@ def test_the_refusal_names_what_heals_first_and_everything_that_keeps_calls_out(
     assert "account acc" in refusal.message
     world.shared = {ON_A.key(Scope.KEY): Health(State.DISABLED, Cause.AUTH, "auth", 0.0, 300.0)}
     assert world.refused(ONLY_A).reason is Reason.PROVIDER_CREDENTIALS
-    world.shared = {ON_A.key(Scope.ENDPOINT): OUT}
+    world.shared = {}
+    world.healths = {A1.key: WELL.not_serving(0.0), A2.key: WELL.not_serving(0.0)}
     refusal = world.refused(ONLY_A)
-    assert (refusal.reason, refusal.retry_after_s) == (Reason.NO_HEALTHY_BACKEND, 40.0)
-    world.shared = {ON_A.key(Scope.ENDPOINT): Health(State.HALF_OPEN, before=OUT)}
-    assert "endpoint a is HALF_OPEN" in world.refused(ONLY_A).message
+    assert (refusal.reason, refusal.retry_after_s) == (Reason.NO_HEALTHY_BACKEND, None)
+    assert "replica a:1 is DRAINING (NOT_SERVING)" in refusal.message
 
 
 def test_a_backend_without_replicas_is_refused(world):
@@ -212,7 +213,7 @@ ON_A1 = Attempt(1, ON_A, A1)
 
 def failing(world: World, failure: Failure, times: int = 1, attempt: Attempt = ON_A1) -> None:
     for _ in range(times):
-        world.apply(decide.failed(attempt, failure, world.fleet, NOW, world.dice))
+        world.apply(outcomes.failed(attempt, failure, world.fleet, NOW, world.dice))
 
 
 @pytest.mark.parametrize(
@@ -232,14 +233,14 @@ def test_exactly_one_target_learns_of_a_failure(world, failure, times, scope, st
     before = dict(world.healths)
     failing(world, failure, times)
     key = A1.key if scope is Scope.REPLICA else ON_A.key(scope)
-    assert decide._stored(world.fleet, key).state is state
+    assert stored(world.fleet, key).state is state
     changed = {k for k in world.healths if world.healths[k] != before[k]} | set(world.shared)
     assert changed == {key}
 
 
 @pytest.mark.parametrize("reason", [Reason.INVALID_REQUEST, Reason.CONFLICT, Reason.CANCELLED, Reason.UNSPECIFIED])
 def test_nobodys_failures_change_nothing(world, reason):
-    assert decide.failed(ON_A1, Failure(reason), world.fleet, NOW, world.dice) == {}
+    assert outcomes.failed(ON_A1, Failure(reason), world.fleet, NOW, world.dice) == {}
 
 
 def test_a_typed_answer_proves_that_the_replica_lives(world):
@@ -270,21 +271,21 @@ def test_a_probe_of_a_replica_that_loses_it_goes_back_to_open_for_longer(world):
 
 def test_an_abandoned_probe_gives_its_turn_back(world):
     world.healths[A1.key] = DUE.started(6.0)
-    changes = decide.abandoned(ON_A1._replace(probes=(A1.key,)), world.fleet, NOW)
+    changes = outcomes.abandoned(ON_A1._replace(probes=(A1.key,)), world.fleet, NOW)
     assert changes[A1.key].state is State.OPEN
-    assert decide.abandoned(ON_A1, world.fleet, NOW) == {}
+    assert outcomes.abandoned(ON_A1, world.fleet, NOW) == {}
 
 
 def test_success_forgets_failures_and_finishes_a_ramp(world):
     world.healths[A1.key] = Health(failures=2.0)
     pool = ON_A.key(Scope.POOL)
     world.shared[pool] = Health(State.SLOW_START, since=-5.0, level=1)
-    changes = decide.succeeded(ON_A1, world.fleet, NOW)
+    changes = outcomes.succeeded(ON_A1, world.fleet, NOW)
     assert changes[A1.key].failures == 0
     assert changes[pool].state is State.HEALTHY
     world.apply(changes)
-    assert decide.succeeded(ON_A1, world.fleet, NOW) == {}
-    assert decide.succeeded(ON_A1, world.fleet, 50.0)[pool].unremarkable, "calm forgets the level"
+    assert outcomes.succeeded(ON_A1, world.fleet, NOW) == {}
+    assert outcomes.succeeded(ON_A1, world.fleet, 50.0)[pool].unremarkable, "calm forgets the level"
 
 
 def test_in_calm_load_alone_decides_and_in_any_other_weather_it_does_not(world):
@@ -302,11 +303,13 @@ def test_in_calm_load_alone_decides_and_in_any_other_weather_it_does_not(world):
     assert decide.calm(ONLY_A, world.fleet) == ()
     world.healths[A2.key] = WELL
     world.shared[ON_B.key(Scope.POOL)] = LIMITED
+    assert decide.calm(ONLY_A, world.fleet) == calm, "what is wrong elsewhere is no matter"
+    world.shared[ON_A.key(Scope.POOL)] = LIMITED
     assert decide.calm(ONLY_A, world.fleet) == ()
 
 
 def test_a_success_is_routine_only_when_it_changes_nothing(world):
-    assert decide.is_routine(ON_A1, world.fleet)
-    assert not decide.is_routine(ON_A1._replace(probes=(A1.key,)), world.fleet)
+    assert outcomes.is_routine(ON_A1, world.fleet)
+    assert not outcomes.is_routine(ON_A1._replace(probes=(A1.key,)), world.fleet)
     world.healths[A1.key] = Health(failures=1.0)
-    assert not decide.is_routine(ON_A1, world.fleet)
+    assert not outcomes.is_routine(ON_A1, world.fleet)

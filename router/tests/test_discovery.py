@@ -1,14 +1,16 @@
 """Replicas that are written down, that a name stands for, that come and go."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from antiphon_router.core.resolve import Catalog, catalog_of
 from antiphon_router.core.values import Backend, State
 from antiphon_router.shell.channels import Links
-from antiphon_router.shell.discovery import Discovery, Dns, Written, sources
+from antiphon_router.shell.discovery import Discoveries, Discovery, Dns, Written, opener
 from antiphon_router.shell.roster import Roster
 
 
@@ -23,10 +25,14 @@ class Told:
             raise self.now
         return self.now
 
+    async def follow(self, changed: Callable[[], None]) -> None:
+        self.changed = changed
 
-def follow(links: Links, *told: Told, backend: str = "b") -> Discovery:
-    discovery = Discovery(Backend(backend, "p"), links)
-    discovery._sources = list(told)
+
+def follow(links: Links, *told: Told, backend: str = "b", every_s: float = 5.0) -> Discovery:
+    sources = {str(number): one for number, one in enumerate(told)}
+    discovery = Discovery(backend, links, sources.__getitem__, every_s=every_s)
+    discovery.use(sources)
     return discovery
 
 
@@ -36,9 +42,12 @@ def known(roster: Roster, backend: str = "b") -> dict[str, str]:
 
 
 def test_addresses_say_what_kind_of_source_they_are():
-    written, dns = sources(["h:1", "dns:///h:2"])
-    assert isinstance(written, Written)
-    assert isinstance(dns, Dns)
+    asked = []
+    open_source = opener(lambda service: asked.append(service) or Told())
+    assert isinstance(open_source("h:1"), Written)
+    assert isinstance(open_source("dns:///h:2"), Dns)
+    assert isinstance(open_source("k8s:///ns/svc:grpc"), Told)
+    assert asked == ["ns/svc:grpc"]
 
 
 async def test_a_written_address_is_itself():
@@ -138,12 +147,102 @@ async def test_two_backends_may_share_a_replica():
         assert known(roster, "two") == {}
 
 
+async def test_a_name_is_not_asked_more_often_than_it_may_change(monkeypatch):
+    asked = 0
+    now = 100.0
+
+    async def getaddrinfo(host, port, **_):
+        nonlocal asked
+        asked += 1
+        return [(socket.AF_INET, 1, 6, "", ("10.0.0.1", 1))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo, raising=False)
+    name = Dns("svc:1", clock=lambda: now)
+    for _ in range(3):
+        await name.addresses()
+    assert asked == 1
+    now += 0.5
+    await name.addresses()
+    assert asked == 2
+
+
+async def test_a_name_is_looked_at_every_few_seconds():
+    woken = asyncio.Event()
+    async with asyncio.timeout(5):
+        task = asyncio.create_task(Dns("svc:1", every_s=0.01).follow(woken.set))
+        await woken.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await Written("h:1").follow(woken.set) is None, "what is written never changes"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what it waits for is plain state
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def discovering(roster: Roster, told: dict[str, Told]):
+    async with Links(roster) as links, asyncio.TaskGroup() as group:
+        discoveries = Discoveries(links, told.__getitem__, group)
+        yield discoveries
+        discoveries.cancel()
+
+
+def catalog(**backends: tuple[str, ...]) -> Catalog:
+    return catalog_of(Backend(name, "p", addresses) for name, addresses in backends.items())
+
+
+async def test_what_a_source_tells_by_itself_is_followed_at_once():
+    roster, told = Roster(), Told("127.0.0.1:1")
+    async with discovering(roster, {"x": told}) as discoveries:
+        discoveries.follow(catalog(a=("x",)))
+        await until(lambda: set(known(roster, "a")) == {"127.0.0.1:1"})
+        told.now = ("127.0.0.1:2",)
+        told.changed()
+        await until(lambda: set(known(roster, "a")) >= {"127.0.0.1:2"})
+        told.now = ("127.0.0.1:3",)
+        discoveries.look_again()
+        await until(lambda: "127.0.0.1:3" in known(roster, "a"))
+
+
+async def test_backends_come_and_go_with_the_catalog():
+    roster = Roster()
+    told = {"x": Told("127.0.0.1:1"), "y": Told("127.0.0.1:2"), "z": Told("127.0.0.1:3")}
+    async with discovering(roster, told) as discoveries:
+        discoveries.follow(catalog(a=("x",), b=("y",)))
+        await until(lambda: bool(known(roster, "a")) and bool(known(roster, "b")))
+        key = roster.fleet.replicas["a"][0].key
+        roster._loads[key] = roster._loads[key]._replace(in_flight=1)
+        discoveries.follow(catalog(b=("y",), c=("z",)))
+        await until(lambda: known(roster, "a") == {"127.0.0.1:1": State.DRAINING} and bool(known(roster, "c")))
+        assert known(roster, "b")["127.0.0.1:2"] is not State.DRAINING, "what stays is not touched"
+        roster._loads[key] = roster._loads[key]._replace(in_flight=0)
+        discoveries.look_again()
+        await until(lambda: known(roster, "a") == {})
+
+
+async def test_a_backend_that_moves_keeps_its_old_replicas_until_the_new_source_has_spoken():
+    roster = Roster()
+    told = {"x": Told("127.0.0.1:1"), "y": Told()}
+    told["y"].now = OSError()
+    async with discovering(roster, told) as discoveries:
+        discoveries.follow(catalog(a=("x",)))
+        await until(lambda: bool(known(roster, "a")))
+        discoveries.follow(catalog(a=("y",)))
+        await until(lambda: hasattr(told["y"], "changed"))
+        assert known(roster, "a")["127.0.0.1:1"] is not State.DRAINING
+        told["y"].now = ("127.0.0.1:2",)
+        told["y"].changed()
+        await until(lambda: set(known(roster, "a")) == {"127.0.0.1:2"})
+
+
 async def test_following_goes_on_until_it_is_cancelled():
     roster = Roster()
     async with Links(roster) as links:
         told = Told()
-        discovery = follow(links, told)
-        discovery._every_s = 0.01
+        discovery = follow(links, told, every_s=0.01)
         following = asyncio.create_task(discovery.run())
         told.now = ["127.0.0.1:1"]
         async with asyncio.timeout(5):

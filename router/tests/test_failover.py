@@ -4,10 +4,35 @@ import pytest
 
 from antiphon_contract.errors import RULES as CONTRACT
 from antiphon_contract.errors import reason_name
-from antiphon_router.core.failover import MAX_FAILURES, NEW_TURN, Attempt, Stop, Tried, answer, failed, stop
-from antiphon_router.core.faults import RULES, Failure, Other, Reason, Same, classified, is_upstream
+from antiphon_router.core.failover import (
+    MAX_FAILURES,
+    MAX_RESTARTS,
+    MAX_WALKS,
+    NEW_TURN,
+    SLOW_S,
+    Attempt,
+    Stop,
+    Tried,
+    Turn,
+    after_content,
+    answer,
+    failed,
+    outrun,
+    restarted,
+    stop,
+)
+from antiphon_router.core.faults import (
+    RULES,
+    Failure,
+    Other,
+    Reason,
+    Same,
+    classified,
+    first_content_timeout,
+    is_upstream,
+)
 from antiphon_router.core.resolve import Refusal
-from antiphon_router.core.values import Backend, Candidate, Replica, Scope
+from antiphon_router.core.values import AfterContent, Backend, Candidate, Replica, RoutePolicy, Scope
 
 A = Backend("a", "p", account="a")
 ATTEMPT = Attempt(1, Candidate(A, "m"), Replica("a", "h:1"))
@@ -71,6 +96,7 @@ def test_no_row_about_a_stream_may_retry():
         (failure(Reason.PROVIDER_CREDENTIALS, http_status=403), "permission", Scope.KEY_MODEL),
         (failure(Reason.PROVIDER_CREDENTIALS, http_status=401), "auth", Scope.KEY),
         (failure(Reason.QUOTA_EXHAUSTED), "billing", Scope.ACCOUNT),
+        (failure(Reason.CONTEXT_LENGTH_EXCEEDED), "context_length", None),
         (failure(Reason.CONFLICT), "conflict", None),
         (failure(Reason.INVALID_REQUEST), "caller", None),
         (failure(Reason.CANCELLED), "client_gone", None),
@@ -157,3 +183,116 @@ def test_the_cause_that_heals_first_is_told():
     assert isinstance(last, Tried)
     assert last.attempt.number == 2
     assert answer([], limited) is limited
+
+
+def test_where_an_attempt_was_outrun_nobody_is_asked_again():
+    assert outrun(NEW_TURN, ATTEMPT).lost == {ATTEMPT.replica.key}
+
+
+def test_an_answer_that_begins_anew_goes_elsewhere_if_there_is_an_elsewhere():
+    cut = Failure(Reason.STREAM_INTERRUPTED)
+    assert restarted(NEW_TURN, ATTEMPT, cut, elsewhere=True).closed == {"a"}
+    assert not restarted(NEW_TURN, ATTEMPT, cut).closed
+
+
+# Keys, larger models, slow failures.
+
+NEXT_KEY = failure(Reason.PROVIDER_CREDENTIALS, retry_same=True, retry_other=True)
+
+
+def test_a_refused_key_with_a_successor_is_followed_at_once_and_not_counted():
+    turn = after(failure(Reason.PROVIDER_ERROR), failure(Reason.PROVIDER_ERROR), *[NEXT_KEY] * MAX_WALKS)
+    assert (turn.walks, turn.walking) == (MAX_WALKS, ATTEMPT)
+    assert stop(turn, committed=False, by_route=False, left_s=10.0) is None
+    assert turn.closed == {"a"}, "the two errors before"
+    assert after(NEXT_KEY).closed == frozenset()
+
+
+def test_the_walk_ends_and_the_deadline_ends_it_sooner():
+    turn = after(*[NEXT_KEY] * (MAX_WALKS + 1))
+    assert (turn.walking, turn.closed) == (None, {"a"})
+    assert stop(turn, committed=False, by_route=False, left_s=10.0) is None, "another backend may have a better key"
+    assert stopped(NEXT_KEY, left_s=0.01) is Stop.DEADLINE
+    assert stopped(NEXT_KEY, committed=True) is Stop.COMMITTED
+    assert after(NEXT_KEY, failure(Reason.PROVIDER_ERROR)).walking is None
+
+
+def test_a_request_that_is_too_long_goes_to_a_larger_model_and_nowhere_else():
+    too_long = failure(Reason.CONTEXT_LENGTH_EXCEEDED)
+    assert stopped(too_long) is Stop.FINAL
+    turn = after(too_long)
+    assert turn.larger
+    assert stop(turn, committed=False, by_route=True, left_s=10.0, has_larger=True) is None
+    larger = Attempt(2, Candidate(A, "large", long_context=True), Replica("a", "h:1"))
+    again = failed(turn, larger, too_long)
+    assert stop(again, committed=False, by_route=True, left_s=10.0, has_larger=True) is Stop.FINAL
+    assert not after(failure(Reason.PROVIDER_ERROR)).larger
+
+
+def test_a_slow_failure_is_followed_only_if_the_deadline_clearly_allows_it():
+    slow = failure(Reason.PROVIDER_ERROR, elapsed_s=SLOW_S + 1.0)
+    assert stopped(slow, left_s=15.0) is Stop.DEADLINE
+    assert stopped(slow, left_s=25.0) is None
+    assert stopped(failure(Reason.PROVIDER_ERROR, elapsed_s=SLOW_S), left_s=15.0) is None
+
+
+def test_no_first_content_in_time_is_the_pools_fault_and_moves_on():
+    late = first_content_timeout(2.0)
+    assert (classified(late).id, classified(late).scope) == ("ttft", Scope.POOL)
+    assert stopped(late) is None
+    assert after(late).closed == {"a"}
+
+
+# After content.
+
+BROKE = failure(Reason.STREAM_INTERRUPTED)
+ALL = RoutePolicy(after_content=frozenset({AfterContent.RESTART, AfterContent.HOLD}))
+
+
+def decided(
+    broke: Failure = BROKE,
+    asked: AfterContent = AfterContent.RESTART,
+    policy: RoutePolicy = ALL,
+    *,
+    turn: Turn = NEW_TURN,
+    tools: bool = False,
+    left_s: float = 60.0,
+) -> AfterContent:
+    return after_content(turn, broke, policy, asked=asked, delivered_tools=tools, left_s=left_s)
+
+
+def test_an_answer_begins_anew_only_where_caller_and_route_agree():
+    assert decided() is AfterContent.RESTART
+    assert decided(asked=AfterContent.HOLD) is AfterContent.RESTART
+    assert decided(asked=AfterContent.FAIL) is AfterContent.FAIL
+    assert decided(policy=RoutePolicy()) is AfterContent.FAIL
+    only_hold = RoutePolicy(after_content=frozenset({AfterContent.HOLD}))
+    assert decided(policy=only_hold) is AfterContent.FAIL
+
+
+def test_an_answer_does_not_begin_anew_once_a_tool_call_was_delivered():
+    assert decided(tools=True) is AfterContent.FAIL
+    assert decided(tools=True, asked=AfterContent.HOLD) is AfterContent.RESTART, "it was not delivered"
+
+
+def test_an_answer_begins_anew_twice_and_in_time():
+    turn = NEW_TURN
+    for _ in range(MAX_RESTARTS):
+        assert decided(turn=turn) is AfterContent.RESTART
+        turn = restarted(turn, ATTEMPT, BROKE)
+    assert decided(turn=turn) is AfterContent.FAIL
+    assert decided(left_s=0.01) is AfterContent.FAIL
+    slow = failure(Reason.STREAM_INTERRUPTED, elapsed_s=40.0)
+    assert decided(slow, left_s=60.0) is AfterContent.FAIL
+    assert decided(slow, left_s=90.0) is AfterContent.RESTART
+
+
+def test_a_callers_own_fault_does_not_begin_anew():
+    assert decided(failure(Reason.CANCELLED)) is AfterContent.FAIL
+
+
+def test_it_begins_anew_elsewhere_if_there_is_an_elsewhere():
+    turn = restarted(NEW_TURN, ATTEMPT, BROKE)
+    assert (turn.used, turn.lost, turn.closed) == ({ATTEMPT.replica.key}, frozenset(), frozenset())
+    assert restarted(NEW_TURN, ATTEMPT, failure(Reason.STREAM_INTERRUPTED, lost=True)).lost == {ATTEMPT.replica.key}
+    assert len(turn.tried) == 1

@@ -181,3 +181,111 @@ def test_what_is_unremarkable():
     assert Health().unremarkable
     assert not HEALTHY.unremarkable
     assert not fail(Health(), 0).unremarkable
+
+
+# The probe and what others tell meanwhile.
+
+DUE = Health(State.OPEN, Cause.ERRORS, "row", 0.0, 5.0, level=1)
+
+
+def test_only_the_probe_decides_while_it_is_out():
+    probing = DUE.started(6.0)
+    assert probing.failed(7.0, DICE, cause=Cause.ERRORS, rule="row", weight=1.0, probe=False) is probing
+    assert fail(probing, 7.0).state is State.OPEN
+
+
+def test_what_others_tell_meanwhile_outlives_the_success_of_the_probe():
+    limited = DUE.started(6.0).limited(7.0, DICE, delay_s=30.0, rule="rate", probe=False)
+    assert (limited.state, limited.admission(99.0)) == (State.HALF_OPEN, Admission.OUT)
+    after = limited.recovered(8.0)
+    assert (after.state, after.next_try) == (State.RATE_LIMITED, 37.0)
+    assert fail(limited, 8.0) == after
+    assert limited.abandoned(8.0).next_try == 37.0
+    shorter = limited.limited(8.0, DICE, delay_s=1.0, rule="rate")
+    assert (shorter.state, shorter.next_try) == (State.RATE_LIMITED, 37.0), "the probe's own, shorter hint"
+    refused = DUE.started(6.0).disabled(7.0, cause=Cause.AUTH, rule="auth", probe=False)
+    assert refused.state is State.HALF_OPEN
+    assert refused.recovered(8.0).state is State.DISABLED
+
+
+def test_most_calls_failing_is_enough_whatever_their_order():
+    out = HEALTHY.failed(1.0, DICE, cause=Cause.ERRORS, rule="row", weight=0.5, mostly=True)
+    assert out.state is State.OPEN
+
+
+def test_a_failure_of_no_weight_puts_nothing_out_but_ends_a_probe():
+    assert HEALTHY.failed(1.0, DICE, cause=Cause.OVERLOADED, rule="row", weight=0.0, mostly=True) is HEALTHY
+    assert fail(DUE.started(6.0), 7.0, weight=0.0).state is State.OPEN
+
+
+def test_what_fails_while_it_starts_has_not_been_well():
+    back = DUE.started(6.0).recovered(6.0)
+    again = fail(back, 7.0, 3, dice=Middle())
+    assert again.next_try == 7.0 + 2.0 ** (1 + POLICY.relapse)
+
+
+def test_a_limit_told_for_an_account_ends_its_being_disabled():
+    out = HEALTHY.disabled(10.0, cause=Cause.BILLING, rule="billing", delay_s=3600.0)
+    assert out.next_try == 3610.0
+    assert HEALTHY.disabled(10.0, cause=Cause.BILLING, rule="billing", delay_s=1e9).next_try == 10.0 + 86_400
+
+
+# Shares.
+
+
+def reviewed(health: Health, now: float, breached: bool = False, calm: bool = True, steps: int = 1) -> Health:
+    return health.reviewed(now, breached=breached, calm=calm, cause=Cause.SLOW, steps=steps)
+
+
+def test_a_breach_takes_a_fifth_at_every_review_down_to_a_floor():
+    health = reviewed(HEALTHY, 2.0, breached=True)
+    assert (health.state, health.cause, health.since, health.share(2.0)) == (State.DEGRADED, Cause.SLOW, 2.0, 0.8)
+    assert health.admission(2.0) is Admission.IN
+    for _ in range(30):
+        health = reviewed(health, 9.0, breached=True)
+    assert (health.share(9.0), health.since) == (0.05, 2.0)
+
+
+def test_calm_gives_back_a_twentieth_at_every_review_until_all_is_back():
+    health = reviewed(HEALTHY, 2.0, breached=True)
+    assert reviewed(health, 4.0, calm=False) is health
+    times = 0
+    while health.state is State.DEGRADED:
+        health, times = reviewed(health, 4.0 + times), times + 1
+    assert times == 4
+    assert health == Health(since=7.0, proven=True)
+    assert reviewed(health, 9.0) is health
+    down = reviewed(HEALTHY, 2.0, breached=True)
+    assert reviewed(down, 90.0, steps=10).state is State.HEALTHY
+
+
+def test_what_is_out_is_not_reviewed():
+    assert reviewed(DUE, 2.0, breached=True) is DUE
+
+
+# People and keys.
+
+
+def test_a_person_may_have_what_calls_put_out_tried_but_not_undercut_a_limit():
+    assert fail(HEALTHY, 0.0, 3).enabled(0.1).admission(0.1) is Admission.PROBE
+    assert HEALTHY.disabled(0.0, cause=Cause.AUTH, rule="auth").enabled(1.0).next_try == 1.0
+    limited = HEALTHY.limited(0.0, DICE, delay_s=9.0, rule="rate")
+    assert limited.enabled(1.0) is limited
+    lost = HEALTHY.unreachable(0.0, 1.0)
+    assert lost.enabled(0.5) is lost
+
+
+def test_a_new_key_ends_what_was_said_of_the_old_one():
+    out = HEALTHY.disabled(0.0, cause=Cause.AUTH, rule="auth")
+    assert out.rekeyed(5.0).state is State.SLOW_START
+    assert out.started(300.0).rekeyed(301.0).state is State.SLOW_START
+    limited = HEALTHY.limited(0.0, DICE, delay_s=9.0, rule="rate")
+    assert limited.rekeyed(5.0) is limited
+
+
+def test_ejected_is_out_for_failures_of_calls_alone():
+    assert DUE.ejected
+    assert DUE.started(6.0).ejected
+    assert not HEALTHY.ejected
+    assert not HEALTHY.unreachable(0.0, 1.0).ejected
+    assert not HEALTHY.disabled(0.0, cause=Cause.AUTH, rule="auth").ejected

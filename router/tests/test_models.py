@@ -1,5 +1,7 @@
 """ModelService of the router: everybody's models once, routes among them, and an answer even when some are down."""
 
+import asyncio
+
 import grpc
 import pytest
 
@@ -60,6 +62,33 @@ async def test_who_does_not_answer_is_left_out_and_with_nobody_left_it_is_an_err
             await listed(suite)
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
     assert kit.error_of(raised.value).backend in ("a", "b", "")
+
+
+async def test_a_connection_that_is_being_made_anew_is_waited_for_where_nobody_else_answers(adapters, kit, caplog):
+    """As after a stall of the machine, which costs the connections to all backends at once."""
+    (a,) = await adapters()
+    a.models = ("p/x",)
+    async with kit.routing([kit.backend("a", a, provider="p")]) as suite:
+        await suite.settled()
+        await a.kill()
+        listing = asyncio.create_task(listed(suite))
+        await suite.until(lambda: "models_unknown" in caplog.text)
+        await a.start(a.port)
+        assert [m.id for m in (await listing).models] == ["p/x"]
+
+
+async def test_who_is_lost_while_others_answer_is_asked_once(adapters, kit):
+    a, b = await adapters(2)
+    a.models, asked = ("p/x",), []
+
+    async def dies(request, context):
+        asked.append(request)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "going")
+
+    b._list = dies
+    async with kit.routing([kit.backend("a", a, provider="p"), kit.backend("b", b, provider="q")]) as suite:
+        assert [m.id for m in (await listed(suite)).models] == ["p/x"]
+    assert len(asked) == 1
 
 
 async def test_listing_says_nothing_about_how_fast_or_well_a_backend_serves(adapters, kit):

@@ -7,11 +7,11 @@ import pytest
 
 from antiphon.llm.v1 import error_pb2
 from antiphon_contract.errors import Reason
-from antiphon_router.core.failover import NEW_TURN
+from antiphon_router.core.failover import NEW_TURN, Attempt, failed
 from antiphon_router.core.faults import Failure
 from antiphon_router.core.faults import Reason as CoreReason
 from antiphon_router.core.resolve import Refusal, Resolution
-from antiphon_router.core.values import Backend, Candidate, Replica, Scope, State
+from antiphon_router.core.values import NO_ASK, Ask, Backend, Candidate, Hedge, Replica, RoutePolicy, Scope, State
 from antiphon_router.shell import roster as module
 from antiphon_router.shell.roster import Roster, Running
 
@@ -153,3 +153,119 @@ def test_a_deadline_that_passed_makes_its_replica_look_slower(roster, clock):
     slow.close()
     assert roster.fleet.loads[ONE.key].first_content_s > 1.0
     assert roster.health_of(ONE.key).state is State.HEALTHY
+
+
+B = Backend("b", "q", account="b")
+TWO = Replica("b", "h:2")
+BUSY = Failure(CoreReason.PROVIDER_ERROR, http_status=503, retry_other=True)
+
+
+def served(roster: Roster, clock: Clock, way: Resolution, elapsed_s: float, ask: Ask = NO_ASK) -> Running:
+    running = roster.begin(way, NEW_TURN, ask)
+    assert isinstance(running, Running)
+    clock.now += elapsed_s
+    running.succeeded()
+    running.close()
+    return running
+
+
+def test_what_becomes_slow_gets_less_and_back_when_it_is_well(roster, clock):
+    for _ in range(40):
+        served(roster, clock, WAY, 0.3)
+    for _ in range(12):
+        served(roster, clock, WAY, 1.2)
+    assert roster.health_of(ONE.key).state is State.DEGRADED
+    assert roster.health_of(Candidate(A, "m").pool).state is State.DEGRADED
+    for _ in range(200):
+        served(roster, clock, WAY, 0.3)
+    assert roster.health_of(ONE.key).state is State.HEALTHY
+    assert not roster.fleet.tallies
+    assert not roster.fleet.shared
+
+
+def test_hedges_have_a_delay_of_their_pool_and_a_budget_of_their_route(roster, clock):
+    roster.add(TWO)
+    roster.serving(TWO)
+    ways = (Candidate(A, "m"), Candidate(B, "m"))
+    way = Resolution("hedged", (ways,), policy=RoutePolicy(hedge=Hedge()))
+    first = begun(roster, way)
+    assert roster.hedge_delay_s(WAY, first.attempt) is None
+    assert roster.hedge_delay_s(way, first.attempt) is None, "nobody knows how long it takes"
+    assert roster.hedge(way, NEW_TURN, first.attempt) is None, "no credit yet"
+    for _ in range(40):
+        served(roster, clock, WAY, 0.3)
+        roster.hedge_delay_s(way, first.attempt)
+    on_a = Attempt(1, ways[0], ONE)
+    assert roster.hedge_delay_s(way, on_a) == pytest.approx(0.3)
+    second = roster.hedge(way, NEW_TURN, on_a)
+    assert second is not None
+    assert (second.attempt.replica, second.attempt.number) == (TWO, 2)
+    second.close()
+    assert roster.hedge(Resolution("hedged", ((ways[0],),)), NEW_TURN, on_a) is None, "nobody else"
+    fixed = Resolution("fixed", (ways,), policy=RoutePolicy(hedge=Hedge(0.7)))
+    assert roster.hedge_delay_s(fixed, on_a) == 0.7
+    assert roster.has_other(way, NEW_TURN, on_a)
+
+
+def test_a_walk_to_the_next_key_is_free(roster):
+    while roster.may_retry():
+        pass
+    refused = Failure(CoreReason.PROVIDER_CREDENTIALS, retry_same=True, retry_other=True)
+    assert roster.may_retry(failed(NEW_TURN, begun(roster).attempt, refused))
+    assert not roster.may_retry(NEW_TURN)
+
+
+def test_a_provider_that_fails_is_throttled_and_forgotten(roster, clock):
+    for _ in range(2):
+        running = begun(roster)
+        running.failed(BUSY, error_pb2.CallError())
+        running.close()
+    assert roster.fleet.throttles["p"].failed == pytest.approx(2.0)
+    assert roster.fleet.throttles["p"].started == pytest.approx(2.0)
+    begun(roster).close()
+    assert roster.fleet.throttles["p"].started == pytest.approx(3.0)
+    clock.now += 60.0
+    begun(roster).close()
+    assert not roster.fleet.throttles
+
+
+def test_people_keys_and_headroom(roster, clock):
+    way = Candidate(A, "m")
+    assert roster._calmly(WAY, clock()) is not None
+    roster.set_headroom(way.pool, 2.0)
+    assert not roster.fleet.headroom
+    roster.set_headroom(way.pool, 0.5)
+    assert roster.fleet.headroom == {way.pool: 0.5}
+    assert roster._calmly(WAY, clock()) is None
+    roster.set_headroom(way.pool, 1.0)
+    assert roster._calmly(WAY, clock()) is not None
+    running = begun(roster)
+    running.failed(Failure(CoreReason.PROVIDER_CREDENTIALS, retry_other=True), error_pb2.CallError())
+    running.close()
+    key = way.key(Scope.KEY)
+    assert isinstance(roster.begin(WAY, NEW_TURN), Refusal)
+    roster.enable(key)
+    probe = begun(roster)
+    assert probe.attempt.probes == (key,)
+    probe.close()
+    roster.key_changed("a")
+    assert roster.health_of(key).state is State.SLOW_START
+
+
+def test_trouble_elsewhere_leaves_the_calm_path_alone(roster, clock):
+    assert roster._calmly(WAY, clock()) is not None
+    roster.add(TWO)
+    roster.serving(TWO)
+    assert roster._calmly(WAY, clock()) is not None
+    way = Resolution("b", ((Candidate(B, "m"),),))
+    for _ in range(2):
+        running = begun(roster, way)
+        running.failed(BUSY, error_pb2.CallError())
+        running.close()
+    assert WAY in roster._calm
+
+
+def test_affinities_are_no_matter_for_the_calm_path(roster):
+    refusal = roster.begin(WAY, NEW_TURN, Ask("elsewhere", hard=True))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is CoreReason.OPAQUE_STATE_REJECTED

@@ -64,7 +64,8 @@ async def test_unary_bytes_pass_unchanged_both_ways(adapters, kit, method, reque
     [received] = a.received
     assert (received.method, received.body) == (PACKAGE + method, body)
     assert received.metadata[metadata.MODEL_NATIVE] == "m"
-    assert received.metadata[metadata.ATTEMPT] == "1/3"
+    # A second attempt might follow on some failures; but what the last one of a tunnel ends in is passed on.
+    assert received.metadata[metadata.ATTEMPT] == ("1/1" if "Native" in method else "1/3")
     assert trailers[metadata.END] == kit.END.SerializeToString()
     assert (trailers[metadata.BACKEND], trailers[metadata.REQUEST_ID]) == ("a", "mine")
 

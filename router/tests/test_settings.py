@@ -41,11 +41,12 @@ def test_defaults_and_what_the_environment_changes():
     changed = RouterSettings.from_env(
         {
             "ANTIPHON_CONFIG": "r.yaml", "ANTIPHON_LISTEN": "0.0.0.0:1", "ANTIPHON_ADMIN_LISTEN": "[::1]:2",
-            "DEFAULT_LLM": "fast", "LLM_TIMEOUT": "5", "ANTIPHON_MAX_CONCURRENCY": "7",
+            "DEFAULT_LLM": "fast", "LLM_TIMEOUT": "5", "ANTIPHON_MAX_CONCURRENCY": "7", "ANTIPHON_HOLD_BYTES": "9",
         }
     )  # fmt: skip
     assert (changed.service.listen, changed.admin_listen, changed.default_llm) == ("0.0.0.0:1", "[::1]:2", "fast")
     assert (changed.service.total_timeout_s, changed.service.max_concurrency) == (5.0, 7)
+    assert (settings.hold_bytes, changed.hold_bytes) == (8 << 20, 9)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from antiphon.llm.v1 import chat_pb2, response_pb2, usage_pb2
 from antiphon_contract.errors import CallFailure, Reason, call_error
-from antiphon_router.shell.wire import Passed, attempts_frame, closing_frame, is_numbered, model_of
+from antiphon_router.shell.wire import (
+    Passed,
+    attempts_frame,
+    closing_frame,
+    estimated_usage,
+    frame_of,
+    is_numbered,
+    last_word,
+    model_of,
+)
 
 ERROR = call_error(Reason.ERROR_REASON_STREAM_INTERRUPTED, "cut")
 
@@ -80,26 +89,29 @@ def test_the_closing_frame_goes_on_where_the_last_one_ended():
     last = chat_pb2.StreamGenerateResponse(first_sequence=7)
     last.events.add().text_delta = "x"
     last.events.add().text_delta = "y"
-    closing = closing_frame(last.SerializeToString(), ERROR)
-    assert closing is not None
+    assert last_word(last) is None
+    closing = closing_frame(last, ERROR)
     assert closing.first_sequence == closing.events[0].end.event_count == 9
     assert closing.events[0].end.error == ERROR
-    assert closing_frame(closing.SerializeToString(), ERROR) is None
-    assert closing_frame(b"\xff\xff\xff", ERROR) is None
+    assert last_word(closing) == closing.events[0].end
+    assert last_word(chat_pb2.StreamGenerateResponse(first_sequence=1)) is None
+
+
+def test_what_is_no_frame_is_none():
+    assert frame_of(b"\xff\xff\xff") is None
+    assert frame_of(b"\x08\x03") == chat_pb2.StreamGenerateResponse(first_sequence=3)
 
 
 def test_the_closing_frame_says_which_response_it_ends_and_what_is_known_of_its_usage():
     first, last = chat_pb2.StreamGenerateResponse(first_sequence=1), chat_pb2.StreamGenerateResponse(first_sequence=2)
     first.events.add().start.CopyFrom(response_pb2.ResponseStart(response_id="i.1", provider="openai", model="m-1"))
     passed = Passed(first.SerializeToString(), request_bytes=400, answer_bytes=80, total_s=1.5)
-    guessed = closing_frame(last.SerializeToString(), ERROR, passed)
-    assert guessed is not None
+    guessed = closing_frame(last, ERROR, passed)
     usage = guessed.events[0].end.usage
     assert (usage.input_tokens, usage.output_tokens) == (100, 10)
     assert usage.source == usage_pb2.Usage.SOURCE_GATEWAY_ESTIMATE
     last.events.add().usage.input_tokens = 3
-    closing = closing_frame(last.SerializeToString(), ERROR, passed)
-    assert closing is not None
+    closing = closing_frame(last, ERROR, passed)
     end = closing.events[0].end
     assert (end.response_id, end.provider, end.model) == ("i.1", "openai", "m-1")
     assert (end.usage.input_tokens, end.usage.source) == (3, usage_pb2.Usage.SOURCE_PROVIDER_PARTIAL)
@@ -115,3 +127,10 @@ def test_attempts_are_announced_in_an_unnumbered_frame():
     data = attempts_frame([attempt])
     assert data[0] == 0x12
     assert chat_pb2.StreamGenerateResponse.FromString(data) == frame
+
+
+def test_usage_is_estimated_from_bytes_and_what_is_not_known_is_not_told():
+    usage = estimated_usage(400)
+    assert (usage.input_tokens, usage.HasField("output_tokens")) == (100, False)
+    assert usage.source == usage_pb2.Usage.SOURCE_GATEWAY_ESTIMATE
+    assert estimated_usage(1, 80).output_tokens == 10

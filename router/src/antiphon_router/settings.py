@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from antiphon_kit.settings import ServiceSettings, SettingError, address, integer, text
+from antiphon_kit.tls_settings import TlsSettings, peers_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +19,29 @@ class RouterSettings:
     admin_listen: str = "127.0.0.1:50051"
     """ANTIPHON_ADMIN_LISTEN: address of the administration service, never the one for clients."""
 
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    """What every service has, for both ports and for the way to the providers."""
+
+    admin_peers: tuple[str, ...] = ()
+    """ANTIPHON_ADMIN_TLS_PEERS: who may call the administration service. Empty: as ANTIPHON_TLS_PEERS."""
+
     config: str
     """ANTIPHON_CONFIG: path of the routes file. Required."""
 
     default_llm: str = ""
     """DEFAULT_LLM: what a request without a model gets: a route, a provider or <provider>/<model>. Wins over
     default_llm of the routes file."""
+
+    hold_bytes: int = 8 << 20
+    """ANTIPHON_HOLD_BYTES: the longest answer that is held back for a caller who asked for `hold`; all together may
+    hold sixteen times as much. What does not fit is delivered as it comes."""
+
+    kubernetes: str = ""
+    """KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT, which every pod has: URL of the API server. Empty: not in
+    a cluster, so the routes file cannot name Kubernetes services."""
+
+    kubernetes_account: str = "/var/run/secrets/kubernetes.io/serviceaccount"
+    """Directory with `token` and `ca.crt` of the service account; Kubernetes puts it there."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -36,6 +54,18 @@ class RouterSettings:
         return cls(
             service=replace(ServiceSettings.from_env(env), listen=listen, max_concurrency=concurrency),
             admin_listen=address(env, "ANTIPHON_ADMIN_LISTEN", "127.0.0.1:50051"),
+            tls=TlsSettings.from_env(env),
+            admin_peers=peers_of(env, "ANTIPHON_ADMIN_TLS_PEERS"),
             config=config,
             default_llm=text(env, "DEFAULT_LLM", ""),
+            hold_bytes=integer(env, "ANTIPHON_HOLD_BYTES", 8 << 20, 0, 1 << 30),
+            kubernetes=_kubernetes(env),
         )
+
+
+def _kubernetes(env: Mapping[str, str]) -> str:
+    host = text(env, "KUBERNETES_SERVICE_HOST", "")
+    if not host:
+        return ""
+    port = integer(env, "KUBERNETES_SERVICE_PORT", 443, 1, 65535)
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"

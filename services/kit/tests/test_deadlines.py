@@ -52,6 +52,23 @@ async def test_first_event(events, scripted, dial):
     assert answer.record.usage.source == usage_pb2.Usage.SOURCE_GATEWAY_ESTIMATE
 
 
+@pytest.mark.parametrize("unary", [False, True])
+async def test_a_router_may_narrow_the_first_event_and_a_caller_cannot_widen_that(scripted, dial, unary):
+    told = {"antiphon-first-content-ms": "150"}
+    async with dial(scripted([forever]), total_timeout_s=3) as caller:
+        ask = caller.generate if unary else caller.stream
+        answer, elapsed_s = await timed(ask(limits(caller.request(), first_event=2.5), **told))
+    assert (answer.reason, answer.error.native_code) == ("UPSTREAM_TIMEOUT", "first_event")
+    assert elapsed_s < 1.5
+
+
+@pytest.mark.parametrize("told", ["0", "-1", "1.5", "3600001", "soon"])
+async def test_a_routers_limit_that_is_no_number_is_refused(scripted, dial, told):
+    async with dial(scripted([forever])) as caller:
+        answer = await caller.stream(**{"antiphon-first-content-ms": told})
+    assert answer.error.param == "antiphon-first-content-ms"
+
+
 @pytest.mark.parametrize("noise", ["usage", "warning"])
 async def test_an_upstream_that_only_keeps_alive_is_stalled_before_content(events, scripted, dial, noise):
     event = events.usage(5, 0)

@@ -6,6 +6,7 @@ Forbids itself: serializers (bytes in, bytes out) and retries (only the failover
 """
 
 import asyncio
+import contextlib
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,6 +16,8 @@ from grpc_health.v1 import health_pb2
 
 from antiphon.llm.v1 import error_pb2
 from antiphon_contract.errors import Reason, call_error
+from antiphon_contract.rotating_channel import RotatingChannel
+from antiphon_contract.tls import LOOK_EVERY_S, LivePems, explanation
 from antiphon_kit.channel_options import ROUTER_TO_PROVIDER
 from antiphon_router.core.values import Replica, TargetKey
 from antiphon_router.shell.roster import Roster
@@ -30,11 +33,16 @@ _WHOLE_PROCESS: Final = health_pb2.HealthCheckRequest().SerializeToString()
 
 
 class Link:
-    """The channel to one replica. `unary` and `stream` give the call objects, made once per method."""
+    """The channel to one replica. `unary` and `stream` give the call objects, made once per method.
 
-    def __init__(self, replica: Replica) -> None:
+    `live`: the certificate to show; None: plaintext.
+    """
+
+    def __init__(self, replica: Replica, live: LivePems | None = None) -> None:
         self.replica = replica
-        self._channel = grpc.aio.insecure_channel(replica.address, options=ROUTER_TO_PROVIDER)
+        self._rotating = None if live is None else RotatingChannel(replica.address, live, ROUTER_TO_PROVIDER)
+        self._channel = self._rotating or grpc.aio.insecure_channel(replica.address, options=ROUTER_TO_PROVIDER)
+        self._moves = 0
         self._unary: dict[str, UnaryCall] = {}
         self._stream: dict[str, StreamCall] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -80,7 +88,7 @@ class Link:
                 roster.serving(self.replica)
                 await asyncio.sleep(UNWATCHED_S)
                 continue
-            roster.unreachable(self.replica, retry_s, _lost(self.replica, error))
+            roster.unreachable(self.replica, retry_s, self._lost(error))
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, LAST_RETRY_S)
 
@@ -95,35 +103,64 @@ class Link:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
 
+    async def look(self, roster: Roster) -> None:
+        """Show the certificate of now. The health stream moves too: until it did, the old connection could not end."""
+        if self._rotating is None:
+            return
+        self._rotating.look()
+        if self._rotating.moves != self._moves:
+            self._moves = self._rotating.moves
+            if self._watching is not None:
+                await self.unwatch()
+                self.watch_for(roster)
+
     async def close(self) -> None:
         """Stop watching and close the channel; calls that still run are cancelled."""
         await self.unwatch()
         await self._channel.close(None)
 
-
-def _lost(replica: Replica, error: grpc.aio.AioRpcError | None) -> error_pb2.CallError:
-    status = "OK" if error is None else error.code().name
-    return call_error(
-        Reason.ERROR_REASON_UPSTREAM_UNREACHABLE,
-        f"the health stream of replica {replica.address} ended with {status}; start the service or mend its address",
-    )
+    def _lost(self, error: grpc.aio.AioRpcError | None) -> error_pb2.CallError:
+        status = "OK" if error is None else error.code().name
+        why = error is not None and explanation(error.details() or "", secure=self._rotating is not None)
+        return call_error(
+            Reason.ERROR_REASON_UPSTREAM_UNREACHABLE,
+            f"the health stream of replica {self.replica.address} ended with {status}; "
+            f"{why or 'start the service or mend its address'}",
+        )
 
 
 class Links:
-    """All links, for the body of an `async with`. Backends may share a replica; one that none names any more leaves."""
+    """All links, for the body of an `async with`. Backends may share a replica; one that none names any more leaves.
 
-    def __init__(self, roster: Roster) -> None:
+    `live`: the certificate that they show, whatever it is at the time; None: plaintext.
+    """
+
+    def __init__(self, roster: Roster, live: LivePems | None = None) -> None:
         self._roster = roster
+        self._live = live
         self._links: dict[TargetKey, Link] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        if self._live is not None:
+            self._looking = asyncio.create_task(self._look(), name="certificates of links")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._looking
         for link in self._links.values():
             await link.close()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for link in tuple(self._links.values()):
+                await link.look(self._roster)
 
     def __getitem__(self, key: TargetKey) -> Link:
         return self._links[key]
@@ -132,7 +169,7 @@ class Links:
         """Connect to `replica` and watch it."""
         link = self._links.get(replica.key)
         if link is None:
-            link = self._links[replica.key] = Link(replica)
+            link = self._links[replica.key] = Link(replica, self._live)
         elif not link.backends:
             self._roster.detach(link.replica)
             self._roster.readmit(replica)

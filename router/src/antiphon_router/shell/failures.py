@@ -48,7 +48,10 @@ def wreck_of(raised: grpc.aio.AioRpcError, attempt: Attempt) -> Wreck:
 
 def end_in(trailers: Trailers) -> bytes:
     """The terminal record among trailers, as received; empty without one."""
-    return next((value for key, value in trailers if key == metadata.END and isinstance(value, bytes)), b"")
+    for key, value in trailers:
+        if key == metadata.END and isinstance(value, bytes):
+            return value
+    return b""
 
 
 def _untyped(code: grpc.StatusCode, details: str, attempt: Attempt) -> error_pb2.CallError:

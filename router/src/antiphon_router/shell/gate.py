@@ -27,6 +27,8 @@ class Gate(Admission):
         self._limit = Limit(max_calls, max_calls)
         self._running = [0] * (WORST + 1)
         self._crowd = Crowd()
+        self.adaptive = True
+        """Whether the limit heeds how late the router's own work comes."""
 
     @property
     def limit(self) -> int:
@@ -60,10 +62,14 @@ class Gate(Admission):
         self._max_bytes = max_bytes
         if max_calls != self._limit.most:
             self._limit = Limit(max_calls, max_calls)
+        self._max_concurrency = max_calls
 
     def observe(self, late_s: float) -> None:
         """The router's own work came so late just now."""
-        self._limit = crowd.adapted(self._limit, late_s, self.calls)
+        if self.adaptive:
+            self._limit = crowd.adapted(self._limit, late_s, self.calls)
+        else:
+            self._limit = self._limit._replace(now=self._limit.most)
 
 
 def _overloaded(limit: int, priority: int) -> CallFailure:

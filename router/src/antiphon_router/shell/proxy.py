@@ -8,7 +8,7 @@ import itertools
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import grpc
@@ -16,13 +16,15 @@ import grpc
 from antiphon.llm.v1 import chat_pb2, completion_pb2, embedding_pb2, native_pb2, rerank_pb2
 from antiphon_contract import metadata
 from antiphon_contract.errors import CallFailure, Reason, RpcStatus, end_trailer, failure, to_status
-from antiphon_kit.admission import Admission
 from antiphon_kit.telemetry import OFF, CallSpan, Telemetry
-from antiphon_router.core.resolve import Catalog, Refusal, Resolution, resolve
+from antiphon_router.core.resolve import Refusal, Resolution, resolve
+from antiphon_router.shell.ask import Incoming, Wishes, unusable, wishes_of
 from antiphon_router.shell.call import DEADLINE_MARGIN_S, Answer, Call, Context
 from antiphon_router.shell.failures import refused
 from antiphon_router.shell.forward import Forwarder, is_cancelled
+from antiphon_router.shell.reception import Reception
 from antiphon_router.shell.roster import Roster
+from antiphon_router.shell.routes import Routes
 from antiphon_router.shell.wire import end_of, model_of
 
 log = logging.getLogger(__name__)
@@ -37,14 +39,12 @@ _FORWARDED: Final = (
 )
 SERVICES: Final = tuple(service.full_name for service in _FORWARDED)
 MAX_RESOLVED: Final = 1024
-_AFTER_CONTENT: Final = ("fail", "restart", "hold")
 _REQUEST_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{metadata.MAX_REQUEST_ID_CHARS}}}")
 
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 _OK: Final = RpcStatus(grpc.StatusCode.OK, "", ())
 _CANCELLED: Final = RpcStatus(grpc.StatusCode.CANCELLED, "", ())
 
-Incoming = Mapping[str, str | bytes]
 Work = Callable[[Call, bytes, Context], Awaitable[bytes]]
 
 
@@ -53,22 +53,21 @@ class ChatProxy(grpc.GenericRpcHandler):
 
     def __init__(
         self,
-        catalog: Catalog,
+        routes: Routes,
         roster: Roster,
         forwarder: Forwarder,
-        admission: Admission,
+        reception: Reception,
         *,
         total_timeout_s: float,
         max_request_bytes: int,
         telemetry: Telemetry = OFF,
     ) -> None:
-        self._catalog = catalog
+        self._routes = routes
         self._roster = roster
-        self._admission = admission
+        self._reception = reception
         self._total_timeout_s = total_timeout_s
         self._max_request_bytes = max_request_bytes
         self._telemetry = telemetry
-        self._resolved: dict[tuple[str, str], Resolution | Refusal] = {}
         prefix = secrets.token_hex(5)
         self._ids = (f"{prefix}-{n:x}" for n in itertools.count(1))
         self._handlers: dict[str, MethodHandler] = {}
@@ -89,11 +88,13 @@ class ChatProxy(grpc.GenericRpcHandler):
         async def answer(request: bytes, context: Context) -> bytes:
             received = context.invocation_metadata() or ()
             span = self._telemetry.start_call(method, received)
-            size, admitted, status = len(request), False, _CANCELLED
+            visit, call, status = None, None, _CANCELLED
             try:
-                self._admission.enter(size)
-                admitted = True
-                call = self._open(method, request, dict(received), context.time_remaining(), span)
+                incoming = dict(received)
+                wishes = wishes_of(incoming, len(request))
+                visit = self._reception.take(incoming, context, len(request), wishes.ask.priority)
+                left_s = self._left_s(context.time_remaining())
+                call = self._open(method, request, incoming, wishes, left_s=left_s, span=span)
                 result = await work(call, request, context)
                 status = _OK
                 return result  # noqa: TRY300 - `finally` ends the span
@@ -110,15 +111,24 @@ class ChatProxy(grpc.GenericRpcHandler):
                 log.exception("internal_error", extra={"method": method})
                 status = _status(Reason.ERROR_REASON_GATEWAY_INTERNAL, "the router failed to carry out the call")
             finally:
-                if admitted:
-                    self._admission.leave(size)
+                if visit is not None:
+                    visit.leave(call.end if call is not None else b"")
                 span.finish(None, status.code)
             log.info("call_failed", extra={"method": method, "code": status.code.name, "detail": status.details})
             return await context.abort_with_status(status)
 
         return answer
 
-    def _open(self, method: str, request: bytes, incoming: Incoming, left_s: float | None, span: CallSpan) -> Call:
+    def _open(
+        self,
+        method: str,
+        request: bytes,
+        incoming: Incoming,
+        wishes: Wishes,
+        *,
+        left_s: float,
+        span: CallSpan,
+    ) -> Call:
         if len(request) > self._max_request_bytes:
             raise failure(
                 Reason.ERROR_REASON_REQUEST_TOO_LARGE,
@@ -127,20 +137,12 @@ class ChatProxy(grpc.GenericRpcHandler):
             )
         model = incoming.get(metadata.MODEL)
         key = (str(model) if model is not None else model_of(request), str(incoming.get(metadata.PROVIDER, "")))
-        resolution = self._resolved.get(key) or self._resolve(key)
+        resolution = self._routes.resolved.get(key) or self._resolve(key)
         if isinstance(resolution, Refusal):
             raise refused(resolution)
-        if incoming.get(metadata.AFTER_CONTENT, "fail") not in _AFTER_CONTENT:
-            raise _unusable(metadata.AFTER_CONTENT, f"use one of {', '.join(_AFTER_CONTENT)}")
         request_id = incoming.get(metadata.REQUEST_ID, "")
         if request_id and not (isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id)):
-            raise _unusable(metadata.REQUEST_ID, "use 1 to 128 printable ASCII characters without spaces")
-        left_s = self._total_timeout_s if left_s is None else left_s - DEADLINE_MARGIN_S
-        if left_s <= 0:
-            raise failure(
-                Reason.ERROR_REASON_DEADLINE_EXCEEDED,
-                f"the deadline leaves less than {DEADLINE_MARGIN_S:g} s, too little to ask anyone; allow more time",
-            )
+            raise unusable(metadata.REQUEST_ID, "use 1 to 128 printable ASCII characters without spaces")
         self._roster.credit()
         return Call(
             self._roster,
@@ -150,24 +152,32 @@ class ChatProxy(grpc.GenericRpcHandler):
             request_id=str(request_id),
             left_s=left_s,
             span=span,
+            wishes=wishes,
         )
+
+    def _left_s(self, callers_s: float | None) -> float:
+        """What a caller's deadline leaves an adapter. Raises CallFailure if that is nothing."""
+        left_s = self._total_timeout_s if callers_s is None else callers_s - DEADLINE_MARGIN_S
+        if left_s <= 0:
+            raise failure(
+                Reason.ERROR_REASON_DEADLINE_EXCEEDED,
+                f"the deadline leaves less than {DEADLINE_MARGIN_S:g} s, too little to ask anyone; allow more time",
+            )
+        return left_s
 
     def _resolve(self, key: tuple[str, str]) -> Resolution | Refusal:
         model, providers = key
-        resolution = resolve(self._catalog, model, tuple(filter(None, map(str.strip, providers.split(",")))))
+        resolution = resolve(self._routes.catalog, model, tuple(filter(None, map(str.strip, providers.split(",")))))
         if isinstance(resolution, Resolution):
             for candidate in itertools.chain(*resolution.tiers):
                 if not (candidate.model.isascii() and candidate.model.isprintable()):
                     # It travels in metadata.
-                    raise _unusable("model", "name a model in printable ASCII characters")
-        if len(self._resolved) >= MAX_RESOLVED:
-            self._resolved.clear()
-        self._resolved[key] = resolution
+                    raise unusable("model", "name a model in printable ASCII characters")
+        resolved = self._routes.resolved
+        if len(resolved) >= MAX_RESOLVED:
+            resolved.clear()
+        resolved[key] = resolution
         return resolution
-
-
-def _unusable(param: str, remedy: str) -> CallFailure:
-    return failure(Reason.ERROR_REASON_INVALID_REQUEST, f"{param}: not usable; {remedy}", param=param)
 
 
 def _status(reason: Reason, message: str) -> RpcStatus:

@@ -1,9 +1,16 @@
-"""Owns the live state of every target: health, load, last error. Lends the core its clock and dice, and obeys it.
+"""Owns the live state of every target: health, load, pace, last error. Lends the core clock and dice, and obeys it.
 
-Forbids itself: deciding. Everything happens on the event loop, between two awaits.
+    begin(resolution, turn, ask, left_s)    the next attempt; `ask`: affinities and the size of the request
+    hedge_delay_s, hedge, has_other         a second attempt beside a slow first one; the delay is asked once per call
+    may_retry(turn)                         a credit for the next attempt; a walk to the next key needs none
+    enable, key_changed, set_headroom       what people, key rotation and rate-limit headers tell
+
+Forbids itself: deciding. Everything happens on the event loop, between two awaits. Shares are reviewed every 2 s by the
+calls that come in, so there is no timer.
 """
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -11,14 +18,19 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from antiphon.llm.v1 import error_pb2
-from antiphon_router.core import balance, decide
-from antiphon_router.core.budget import Budget, credited, spent
-from antiphon_router.core.decide import Changes, Fleet
+from antiphon_router.core import balance, budget, decide, outcomes
+from antiphon_router.core.budget import Budget, Hedges, Throttle
 from antiphon_router.core.failover import NEW_TURN, Attempt, Turn
 from antiphon_router.core.faults import Failure, Reason, classified, is_upstream
-from antiphon_router.core.health import REMOVED, UNOBSERVED, Health
+from antiphon_router.core.fleet import Changes, Fleet
+from antiphon_router.core.health import POLICY, REMOVED, TAKES_CALLS, UNOBSERVED, Health
+from antiphon_router.core.pace import Pace
 from antiphon_router.core.resolve import Refusal, Resolution
-from antiphon_router.core.values import Cause, Dice, Load, Replica, Scope, State, TargetKey
+from antiphon_router.core.tally import Tally, is_stale
+from antiphon_router.core.values import NO_ASK, Ask, Cause, Dice, Load, Replica, Scope, State, TargetKey
+from antiphon_router.shell.running import Running
+
+__all__ = ["LastError", "Roster", "Running"]
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +43,6 @@ BUDGET_EVERY_S: Final = 0.5
 UNREMARKABLE: Final = Health()
 
 T = TypeVar("T")
-
-_TAKES_CALLS: Final = frozenset({State.HEALTHY, State.DEGRADED, State.SLOW_START, State.PANIC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +73,26 @@ class Roster:
         self._calm: dict[Resolution, tuple[Attempt, ...]] = {}
         self._budget = Budget(updated=clock())
         self._requests = 0
+        self.observer: Callable[[TargetKey, Health, Health], Health] | None = None
+        """Learns how the health of a target that replicas share turns, and may put its next try off."""
+        self._tallies: dict[TargetKey, Tally] = {}
+        self._paces: dict[TargetKey, Pace] = {}
+        self._throttles: dict[str, Throttle] = {}
+        self._headroom: dict[TargetKey, float] = {}
+        self._hedges: dict[str, Hedges] = {}
+        self._reviewed = clock()
+        self._review_at = self._reviewed + POLICY.review_s
         self.last_errors: dict[TargetKey, LastError] = {}
-        self.fleet = Fleet(self._replicas, self._healths, self._shared, self._loads)
+        self.fleet = Fleet(
+            self._replicas,
+            self._healths,
+            self._shared,
+            self._loads,
+            self._tallies,
+            self._paces,
+            self._throttles,
+            self._headroom,
+        )
 
     # Replicas come and go.
 
@@ -93,7 +121,7 @@ class Roster:
     def forget(self, replica: Replica) -> None:
         """Nothing runs at `replica` any more."""
         self.detach(replica)
-        for mapping in (self._healths, self._loads, self.last_errors):
+        for mapping in (self._healths, self._loads, self._tallies, self.last_errors):
             mapping.pop(replica.key, None)
 
     def is_idle(self, replica: Replica) -> bool:
@@ -107,11 +135,11 @@ class Roster:
 
     def takes_calls(self, backend: str) -> bool:
         """Whether any replica of `backend` does."""
-        return any(self._healths[replica.key].state in _TAKES_CALLS for replica in self._replicas.get(backend, ()))
+        return any(self._healths[replica.key].state in TAKES_CALLS for replica in self._replicas.get(backend, ()))
 
     def any_takes_calls(self) -> bool:
         """Whether there is a backend with a replica that takes calls."""
-        return any(health.state in _TAKES_CALLS for health in self._healths.values())
+        return any(health.state in TAKES_CALLS for health in self._healths.values())
 
     # What health streams say.
 
@@ -129,6 +157,12 @@ class Roster:
         self.last_errors[replica.key] = LastError(error, now)
         self._apply({replica.key: self._healths[replica.key].unreachable(now, now + retry_in_s)})
 
+    # What other routers say.
+
+    def learn(self, changes: Changes) -> None:
+        """Take healths as they are; the observer, who brings them, is not asked."""
+        self._apply(changes, learned=True)
+
     # Calls.
 
     def credit(self) -> None:
@@ -137,31 +171,74 @@ class Roster:
         if self.clock() - self._budget.updated > BUDGET_EVERY_S:
             self._settle_budget()
 
-    def may_retry(self) -> bool:
-        """Take one second attempt out of the budget, if there is one."""
+    def may_retry(self, turn: Turn = NEW_TURN) -> bool:
+        """Take one second attempt out of the budget, if there is one. The next key of a backend is free."""
+        if turn.walking is not None:
+            return True
         self._settle_budget()
-        left = spent(self._budget, self.clock())
+        left = budget.spent(self._budget, self.clock())
         if left is not None:
             self._budget = left
         return left is not None
 
     def _settle_budget(self) -> None:
-        self._budget = credited(self._budget, self._requests, self.clock())
+        self._budget = budget.credited(self._budget, self._requests, self.clock())
         self._requests = 0
 
-    def begin(self, resolution: Resolution, turn: Turn) -> "Running | Refusal":
-        """The next attempt of `turn`, which counts as running until `close`."""
+    def begin(
+        self, resolution: Resolution, turn: Turn, ask: Ask = NO_ASK, left_s: float = math.inf
+    ) -> "Running | Refusal":
+        """The next attempt of `turn`, which counts as running until `close`. `left_s`: until the deadline."""
         now = self.clock()
-        attempt = self._calmly(resolution, now) if turn is NEW_TURN else None
+        if now >= self._review_at:
+            self._review(now)
+        attempt = self._calmly(resolution, now) if turn is NEW_TURN and not (ask[0] or ask[2]) else None
         if attempt is None:
-            decided = decide.choose(resolution, turn, self.fleet, now, self._dice)
+            decided = decide.choose(resolution, turn, self.fleet, now, self._dice, ask=ask, left_s=left_s)
             if isinstance(decided, Refusal):
                 return decided
             attempt = decided
-            if attempt.probes:
-                self._apply(decide.started(attempt, self.fleet, now))
+        return self._begun(attempt, now, ask)
+
+    def _begun(self, attempt: Attempt, now: float, ask: Ask) -> Running:
+        if attempt.probes:
+            self._apply(outcomes.started(attempt, self.fleet, now))
+        if self._throttles:
+            self._throttle(attempt, now, started=1)
         self._count(attempt, 1)
-        return Running(self, attempt, now)
+        return Running(self, attempt, now, ask.size)
+
+    def hedge_delay_s(self, resolution: Resolution, attempt: Attempt, ask: Ask = NO_ASK) -> float | None:
+        """After how long without content `attempt` may be hedged; None: never. Once per call: it earns the credit."""
+        hedge = resolution.policy.hedge
+        if hedge is None:
+            return None
+        known = self._hedges.get(resolution.name, Hedges())
+        self._hedges[resolution.name] = budget.hedge_earned(known, hedge.max_percent)
+        if hedge.delay_s is not None:
+            return hedge.delay_s
+        pace = self._paces.get(attempt.candidate.pool)
+        return None if pace is None else pace.expected_s(pace.p95_s, ask.size)
+
+    def hedge(
+        self, resolution: Resolution, turn: Turn, beside: Attempt, ask: Ask = NO_ASK, left_s: float = math.inf
+    ) -> Running | None:
+        """A second attempt beside `beside`; None: nobody is well enough for it, or the route has spent its credit."""
+        now = self.clock()
+        left = budget.hedge_spent(self._hedges.get(resolution.name, Hedges()))
+        if left is None:
+            return None
+        attempt = decide.choose_other(
+            resolution, turn, self.fleet, now, self._dice, beside=beside, ask=ask, left_s=left_s
+        )
+        if attempt is None:
+            return None
+        self._hedges[resolution.name] = left
+        return self._begun(attempt, now, ask)
+
+    def has_other(self, resolution: Resolution, turn: Turn, attempt: Attempt, ask: Ask = NO_ASK) -> bool:
+        """Whether another backend could take the call if `attempt` failed."""
+        return decide.has_other(resolution, turn, self.fleet, self.clock(), beside=attempt, ask=ask)
 
     def _calmly(self, resolution: Resolution, now: float) -> Attempt | None:
         attempts = self._calm.get(resolution)
@@ -171,13 +248,21 @@ class Roster:
             attempts = self._calm[resolution] = decide.calm(resolution, self.fleet)
         return decide.among(attempts, self.fleet, now, self._dice) if attempts else None
 
-    def succeeded(self, attempt: Attempt, elapsed_s: float) -> None:
-        """First content after `elapsed_s`."""
+    def succeeded(self, attempt: Attempt, elapsed_s: float, size: int = 0) -> None:
+        """First content of a request of `size` bytes after `elapsed_s`."""
         now = self.clock()
-        key = attempt.replica.key
-        self._loads[key] = balance.observed(self._loads[key], elapsed_s, now)
-        if not decide.is_routine(attempt, self.fleet):
-            self._apply(decide.succeeded(attempt, self.fleet, now))
+        key, pool = attempt.replica.key, attempt.candidate.pool
+        pace = self._paces.get(pool)
+        if pace is None:
+            pace = self._paces[pool] = Pace()
+            _trim(self._paces, self._paces)
+        normal_s = pace.observed(elapsed_s, size, now)
+        self._loads[key] = balance.observed(self._loads[key], normal_s, now)
+        late = pace.late_s is not None and normal_s > pace.late_s
+        if late or self._tallies:
+            self._tallies.update(outcomes.noted_success(attempt, self._tallies, now, late=late))
+        if not outcomes.is_routine(attempt, self.fleet):
+            self._apply(outcomes.succeeded(attempt, self.fleet, now))
 
     def failed(self, attempt: Attempt, failure: Failure, error: error_pb2.CallError) -> None:
         """The upstream failed, or the caller did, before or after content."""
@@ -188,17 +273,20 @@ class Roster:
             self._loads[key] = balance.observed_failure(self._loads[key], failure.elapsed_s, now)
         elif failure.reason is Reason.DEADLINE_EXCEEDED:
             self._loads[key] = balance.observed_cancel(self._loads[key], failure.elapsed_s, now)
-        if rule.scope is not None:
-            blamed = key if rule.scope is Scope.REPLICA else attempt.candidate.key(rule.scope)
+        blamed = outcomes.blamed(attempt, rule)
+        if blamed is not None:
             self._note(blamed, LastError(error, now))
-        self._apply(decide.failed(attempt, failure, self.fleet, now, self._dice))
+            self._tallies.update(outcomes.noted_failure(attempt, failure, self._tallies, now))
+        if outcomes.is_overload(failure):
+            self._throttle(attempt, now, failed=1)
+        self._apply(outcomes.failed(attempt, failure, self.fleet, now, self._dice))
 
     def abandoned(self, attempt: Attempt, elapsed_s: float) -> None:
         """The caller left before first content."""
         now = self.clock()
         key = attempt.replica.key
         self._loads[key] = balance.observed_cancel(self._loads[key], elapsed_s, now)
-        self._apply(decide.abandoned(attempt, self.fleet, now))
+        self._apply(outcomes.abandoned(attempt, self.fleet, now))
 
     def ended(self, attempt: Attempt) -> None:
         """Nothing of `attempt` runs any more."""
@@ -214,19 +302,60 @@ class Roster:
         self.last_errors[key] = error
         _trim(self.last_errors, (k for k in self.last_errors if k.scope is not Scope.REPLICA))
 
-    def _apply(self, changes: Changes) -> None:
-        if not changes:
+    def _throttle(self, attempt: Attempt, now: float, *, started: int = 0, failed: int = 0) -> None:
+        provider = attempt.candidate.backend.provider
+        known = self._throttles.get(provider)
+        if known is not None or failed:
+            # The attempt whose failure is the first one had started as well.
+            started += known is None
+            self._throttles[provider] = budget.throttled(known or Throttle(), now, started=started, failed=failed)
+
+    def _review(self, now: float) -> None:
+        elapsed_s, self._reviewed, self._review_at = now - self._reviewed, now, now + POLICY.review_s
+        if self._throttles:
+            for provider in [p for p, throttle in self._throttles.items() if budget.is_spent_out(throttle, now)]:
+                del self._throttles[provider]
+        self._apply(outcomes.reviewed(self.fleet, now, elapsed_s))
+        for key in [key for key, tally in self._tallies.items() if is_stale(tally, now)]:
+            del self._tallies[key]
+
+    # What people, key rotation and rate-limit headers tell.
+
+    def enable(self, key: TargetKey) -> None:
+        """Have `key` tried now, if calls have put it out. A rate limit is not undercut."""
+        self._apply(outcomes.enabled(key, self.fleet, self.clock()))
+
+    def key_changed(self, backend: str) -> None:
+        """`backend` has a new version of its key."""
+        self._apply(outcomes.key_changed(backend, self.fleet, self.clock()))
+
+    def set_headroom(self, key: TargetKey, headroom: float) -> None:
+        """What is left of a rate limit of `key`, min(1, remaining / needed); 1 or more: enough."""
+        if headroom >= 1.0 and key not in self._headroom:
             return
-        self._calm.clear()
+        if (key in self._headroom) is not (headroom < 1.0):
+            self._calm.clear()
+        if headroom < 1.0:
+            self._headroom[key] = max(0.0, headroom)
+            _trim(self._headroom, self._headroom)
+        else:
+            del self._headroom[key]
+
+    def _apply(self, changes: Changes, *, learned: bool = False) -> None:
         turned = False
-        for key, health in changes.items():
-            mapping = self._healths if key.scope is Scope.REPLICA else self._shared
+        for key, told in changes.items():
+            health = told
+            is_replica = key.scope is Scope.REPLICA
+            mapping = self._healths if is_replica else self._shared
             before = mapping.get(key, UNREMARKABLE)
+            if self.observer is not None and not is_replica and not learned:
+                health = self.observer(key, before, told)
             if health.state is not before.state:
+                self._calm.clear()
                 _log_turn(key, health)
-            if key.scope is Scope.REPLICA:
+            if is_replica:
                 self._healths[key] = health
-                turned = turned or (before.state in _TAKES_CALLS) is not (health.state in _TAKES_CALLS)
+                turned = turned or (before.state in TAKES_CALLS) is not (health.state in TAKES_CALLS)
             elif health.unremarkable:
                 self._shared.pop(key, None)
             else:
@@ -238,42 +367,10 @@ class Roster:
 
 def _log_turn(key: TargetKey, health: Health) -> None:
     fields = {"scope": key.scope, "target": key.id, "state": health.state, "reason": health.cause, "rule": health.rule}
-    level = logging.INFO if health.state in _TAKES_CALLS else logging.WARNING
+    level = logging.INFO if health.state in TAKES_CALLS else logging.WARNING
     log.log(level, "health_changed", extra={name: str(value) for name, value in fields.items()})
 
 
 def _trim(mapping: dict[TargetKey, T], oldest: Iterable[TargetKey]) -> None:
     if len(mapping) > MAX_SHARED and (first := next(iter(oldest), None)) is not None:
         del mapping[first]
-
-
-class Running:
-    """An attempt under way. Exactly one of its outcomes is told, then `close`; a close without one is a cancel."""
-
-    __slots__ = ("_roster", "_settled", "attempt", "started")
-
-    def __init__(self, roster: Roster, attempt: Attempt, now: float) -> None:
-        self._roster = roster
-        self._settled = False
-        self.attempt = attempt
-        self.started = now
-
-    def elapsed_s(self) -> float:
-        """Since its start."""
-        return self._roster.clock() - self.started
-
-    def succeeded(self) -> None:
-        """First content is here."""
-        self._settled = True
-        self._roster.succeeded(self.attempt, self.elapsed_s())
-
-    def failed(self, failure: Failure, error: error_pb2.CallError) -> None:
-        """It failed; possibly after it had succeeded, in the middle of its answer."""
-        self._settled = True
-        self._roster.failed(self.attempt, failure, error)
-
-    def close(self) -> None:
-        """Nothing of it runs any more."""
-        if not self._settled:
-            self._roster.abandoned(self.attempt, self.elapsed_s())
-        self._roster.ended(self.attempt)

@@ -3,6 +3,7 @@
 Forbids itself: decoding in a call that goes well.
 """
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -11,10 +12,14 @@ from antiphon.llm.v1 import chat_pb2, error_pb2, response_pb2, usage_pb2
 from antiphon_contract.errors import Reason, failure
 from antiphon_kit.recorder import set_duration
 
+Frame = chat_pb2.StreamGenerateResponse
+
 # About 4 bytes of text make a token; a delta that travels alone adds as much again for its frame.
 _REQUEST_BYTES_PER_TOKEN: Final = 4
 _ANSWER_BYTES_PER_TOKEN: Final = 8
 _MODEL_TAG: Final = 0x0A
+_TEXT: Final = frozenset({"text", "reasoning", "refusal"})
+_TEXT_OR_NONE: Final = _TEXT | {None}
 _NUMBERED: Final = 0x08
 _UNNUMBERED: Final = 0x12
 _CANCELLED: Final = frozenset({Reason.ERROR_REASON_CANCELLED, Reason.ERROR_REASON_DEADLINE_EXCEEDED})
@@ -84,12 +89,12 @@ def is_numbered(frame: bytes) -> bool:
     if first == _UNNUMBERED:
         return False
     # A serialiser that does not write fields in order.
-    return bool(chat_pb2.StreamGenerateResponse.FromString(frame).first_sequence)
+    return bool(Frame.FromString(frame).first_sequence)
 
 
-def attempts_frame(attempts: list[response_pb2.Attempt]) -> bytes:
+def attempts_frame(attempts: Iterable[response_pb2.Attempt]) -> bytes:
     """The unnumbered frame that announces failed attempts."""
-    frame = chat_pb2.StreamGenerateResponse()
+    frame = Frame()
     for attempt in attempts:
         frame.events.add().attempt.CopyFrom(attempt)
     return frame.SerializeToString()
@@ -107,43 +112,77 @@ class Passed(NamedTuple):
     """How long the call took."""
 
 
-def last_word(last: bytes) -> response_pb2.ResponseEnd | None:
-    """The `end` in a service's `last` frame; None if it still owes that."""
+def frame_of(data: bytes) -> Frame | None:
+    """The decoded frame; None for what is none."""
     try:
-        frame = chat_pb2.StreamGenerateResponse.FromString(last)
+        return Frame.FromString(data)
     except DecodeError:
         return None
+
+
+def last_word(frame: Frame) -> response_pb2.ResponseEnd | None:
+    """The `end` in a service's last `frame`; None if it still owes that."""
     return frame.events[-1].end if frame.events and frame.events[-1].HasField("end") else None
 
 
-def closing_frame(
-    last: bytes, error: error_pb2.CallError, passed: Passed | None = None
-) -> chat_pb2.StreamGenerateResponse | None:
-    """The frame with the `end` that a service owes after its `last` frame; None if that has it already.
+def closing_frame(last: Frame, error: error_pb2.CallError, passed: Passed | None = None) -> Frame:
+    """The frame with the `end` that a service owes after its `last` frame.
 
     Usage is the last one that `last` tells, else an estimate from the bytes that `passed`.
     """
-    try:
-        frame = chat_pb2.StreamGenerateResponse.FromString(last)
-    except DecodeError:
-        return None
-    if frame.events and frame.events[-1].HasField("end"):
-        return None
-    sequence = frame.first_sequence + len(frame.events)
+    sequence = last_sequence(last) + 1
     end = end_of(error)
     end.event_count = sequence
     if passed is not None:
-        _account(end, frame, passed)
-    closing = chat_pb2.StreamGenerateResponse(first_sequence=sequence)
+        _account(end, last, passed)
+    closing = Frame(first_sequence=sequence)
     closing.events.add().end.CopyFrom(end)
     return closing
 
 
-def _account(end: response_pb2.ResponseEnd, last: chat_pb2.StreamGenerateResponse, passed: Passed) -> None:
+def last_sequence(frame: Frame) -> int:
+    """Of the last event of a numbered `frame`."""
+    return frame.first_sequence + len(frame.events) - 1
+
+
+def restart_frame(restart: response_pb2.Restart) -> bytes:
+    """The unnumbered frame that makes void what was delivered."""
+    frame = Frame()
+    frame.events.add().restart.CopyFrom(restart)
+    return frame.SerializeToString()
+
+
+def only_text(frame: Frame) -> bool:
+    """Whether nothing in `frame` has effects of its own: no tool call, and nothing that this build does not know."""
+    return all(_is_text(event) for event in frame.events)
+
+
+def _is_text(event: response_pb2.StreamEvent) -> bool:
+    kind = event.WhichOneof("kind")
+    if kind == "part_start":
+        return event.part_start.part.WhichOneof("kind") in _TEXT
+    if kind == "part_end":
+        return event.part_end.tail.WhichOneof("kind") in _TEXT_OR_NONE
+    if kind == "part_update":
+        return not event.part_update.media_data
+    return kind is not None and kind != "tool_input_delta"
+
+
+def estimated_usage(request_bytes: int, answer_bytes: int = 0) -> usage_pb2.Usage:
+    """Usage from the bytes that went through; of an answer that did not begin nothing is known."""
+    usage = usage_pb2.Usage(
+        input_tokens=max(1, request_bytes // _REQUEST_BYTES_PER_TOKEN),
+        source=usage_pb2.Usage.SOURCE_GATEWAY_ESTIMATE,
+    )
+    if answer_bytes:
+        usage.output_tokens = max(1, answer_bytes // _ANSWER_BYTES_PER_TOKEN)
+    return usage
+
+
+def _account(end: response_pb2.ResponseEnd, last: Frame, passed: Passed) -> None:
     set_duration(end.timing.total_duration, passed.total_s)
-    end.usage.input_tokens = max(1, passed.request_bytes // _REQUEST_BYTES_PER_TOKEN)
-    end.usage.output_tokens = max(1, passed.answer_bytes // _ANSWER_BYTES_PER_TOKEN)
-    begun = chat_pb2.StreamGenerateResponse.FromString(passed.first)
+    end.usage.CopyFrom(estimated_usage(passed.request_bytes, max(1, passed.answer_bytes)))
+    begun = Frame.FromString(passed.first)
     for event in (*begun.events[:1], *last.events):
         if event.HasField("usage"):
             end.usage.CopyFrom(event.usage)

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from antiphon.llm.v1 import options_pb2
-from antiphon_contract.errors import Reason, call_error
+from antiphon_contract import metadata
+from antiphon_contract.errors import Reason, call_error, failure
 from antiphon_kit.call import Call
 from antiphon_kit.deadlines import Limits
 from antiphon_kit.provider import Job
@@ -13,6 +14,8 @@ from antiphon_kit.settings import ServiceSettings
 from antiphon_kit.stream import Reader, Sink, Witness
 
 Item = TypeVar("Item")
+
+MAX_MS: Final = 3_600_000
 
 
 class Upstream:
@@ -41,12 +44,19 @@ class Upstream:
             )
 
     def limits(self, call: Call, options: options_pb2.CallOptions, *, patient: bool = False) -> Limits:
-        """Limits of `call`. `patient`: the first event may take the whole time, unless the caller says otherwise."""
+        """Limits of `call`. `patient`: the first event may take the whole time, unless the caller says otherwise.
+
+        Raises CallFailure for a limit of the router's that is no number.
+        """
         limits = self._patient if patient else self._limits
         remaining_s = call.time_left_s()
-        if remaining_s is None and not options.HasField("timeouts"):
+        if remaining_s is not None or options.HasField("timeouts"):
+            limits = limits.narrowed(options.timeouts, remaining_s)
+        told_ms = call.metadata.get(metadata.FIRST_CONTENT)
+        if told_ms is None or patient:
             return limits
-        return limits.narrowed(options.timeouts, remaining_s)
+        # The router's limit is for its failover; a caller cannot raise it.
+        return replace(limits, first_event_s=min(limits.first_event_s, _seconds(told_ms)))
 
     def reading(
         self,
@@ -58,3 +68,13 @@ class Upstream:
     ) -> Reader[Item]:
         """A call to the provider, begun on entering it."""
         return Reader(items, job, witness, sink, provider=self.provider, limits=limits, running=self._readers)
+
+
+def _seconds(told_ms: str | bytes) -> float:
+    if not (isinstance(told_ms, str) and told_ms.isascii() and told_ms.isdecimal() and 0 < int(told_ms) <= MAX_MS):
+        raise failure(
+            Reason.ERROR_REASON_INVALID_REQUEST,
+            f"metadata {metadata.FIRST_CONTENT}: not usable; send 1 to {MAX_MS} ms, or leave it out",
+            param=metadata.FIRST_CONTENT,
+        )
+    return int(told_ms) / 1000

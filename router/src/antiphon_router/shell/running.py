@@ -1,0 +1,49 @@
+"""Owns one attempt under way: its start, and that exactly one outcome of it is told."""
+
+from typing import TYPE_CHECKING
+
+from antiphon.llm.v1 import error_pb2
+from antiphon_kit.telemetry import CallSpan
+from antiphon_router.core.failover import Attempt
+from antiphon_router.core.faults import Failure
+
+if TYPE_CHECKING:
+    from antiphon_router.shell.roster import Roster
+
+
+class Running:
+    """An attempt under way. Exactly one of its outcomes is told, then `close`; a close without one is a cancel."""
+
+    __slots__ = ("_closed", "_roster", "_settled", "attempt", "size", "span", "started")
+
+    def __init__(self, roster: "Roster", attempt: Attempt, now: float, size: int) -> None:
+        self._roster = roster
+        self._settled = False
+        self.size = size
+        self._closed = False
+        self.attempt = attempt
+        self.span: CallSpan | None = None
+        self.started = now
+
+    def elapsed_s(self) -> float:
+        """Since its start."""
+        return self._roster.clock() - self.started
+
+    def succeeded(self) -> None:
+        """First content is here."""
+        self._settled = True
+        self._roster.succeeded(self.attempt, self.elapsed_s(), self.size)
+
+    def failed(self, failure: Failure, error: error_pb2.CallError) -> None:
+        """It failed; possibly after it had succeeded, in the middle of its answer."""
+        self._settled = True
+        self._roster.failed(self.attempt, failure, error)
+
+    def close(self) -> None:
+        """Nothing of it runs any more. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._settled:
+            self._roster.abandoned(self.attempt, self.elapsed_s())
+        self._roster.ended(self.attempt)
