@@ -40,6 +40,7 @@ def test_generate_stream_and_count(serve):
         assert client.count_tokens("one two").input_tokens == 2
         assert client.models() == []
         with client.stream("hi") as stream:
+            assert stream.granted() == "fail"
             assert list(stream.text()) == ["Hel", "lo"]
             assert stream.response().usage.output_tokens == 5
 

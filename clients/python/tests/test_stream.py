@@ -216,6 +216,19 @@ async def test_restart_says_which_text_to_take_back_and_the_fold_forgets_it(conn
     assert (answer.restarts, len(answer.attempts)) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("header", "granted"), [("restart", "restart"), ("hold", "hold"), ("new", "fail"), ("", "fail")]
+)
+async def test_what_was_granted_is_what_the_header_says(connected, header, granted):
+    async def scene(call):
+        if header:
+            call.headers.append(("antiphon-after-content", header))
+        yield frame(1, *begin("x"), *finish(event_count=6))
+
+    async with connected(scene) as (_, client), client.stream("hi", after_content="restart") as stream:
+        assert await stream.granted() == granted
+
+
 async def test_plain_text_is_not_offered_where_it_may_be_taken_back(connected):
     async with (
         connected(answering("a")) as (_, client),

@@ -22,7 +22,7 @@ async def ask(arguments: argparse.Namespace, settings: Settings, prompt: str) ->
     screen = Screen(verbose=arguments.verbose)
     call = call_of(arguments, settings)
     try:
-        async with AsyncClient(arguments.address or settings.address) as client:
+        async with AsyncClient(arguments.address or settings.address, tls=settings.tls) as client:
             if arguments.no_stream:
                 answer = await client.generate(prompt, **call)
                 screen.text("" if arguments.json else answer.text)

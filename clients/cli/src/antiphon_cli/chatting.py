@@ -29,7 +29,7 @@ def chat(arguments: argparse.Namespace, settings: Settings) -> None:
     call = call_of(arguments, settings)
     talk = Conversation(call.pop("system", None))
     screen = Screen(verbose=arguments.verbose)
-    client = AsyncClient(arguments.address or settings.address)
+    client = AsyncClient(arguments.address or settings.address, tls=settings.tls)
     people = sys.stdin.isatty()
     if people:
         with suppress(ImportError):

@@ -26,7 +26,7 @@ async def explain(arguments: argparse.Namespace, settings: Settings) -> None:
     )
     address = arguments.admin_address or settings.admin_address
     try:
-        async with AdminClient(address, timeout_s=LIST_TIMEOUT_S) as admin:
+        async with AdminClient(address, timeout_s=LIST_TIMEOUT_S, tls=settings.tls) as admin:
             found = await admin.explain(request)
     except RouterUnreachable as failure:
         raise explain_failure(failure, admin=True) from None

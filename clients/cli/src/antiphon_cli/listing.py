@@ -68,12 +68,14 @@ async def providers(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 async def _models(arguments: argparse.Namespace, settings: Settings, provider: str) -> list[models_pb2.Model]:
-    async with AsyncClient(arguments.address or settings.address, timeout_s=LIST_TIMEOUT_S) as client:
+    address = arguments.address or settings.address
+    async with AsyncClient(address, timeout_s=LIST_TIMEOUT_S, tls=settings.tls) as client:
         return await client.models(provider)
 
 
 async def _backends(arguments: argparse.Namespace, settings: Settings) -> list[router_pb2.Backend]:
-    async with AdminClient(arguments.admin_address or settings.admin_address, timeout_s=LIST_TIMEOUT_S) as admin:
+    address = arguments.admin_address or settings.admin_address
+    async with AdminClient(address, timeout_s=LIST_TIMEOUT_S, tls=settings.tls) as admin:
         return await admin.backends()
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
@@ -16,7 +16,11 @@ from dotenv.parser import parse_stream
 from antiphon_cli.exit_codes import ExitCode
 from antiphon_cli.failure import CommandFailed
 
+if TYPE_CHECKING:
+    from antiphon_contract.tls import TlsFiles
+
 MAX_TOKENS_LIMIT: Final = 2**31 - 1
+TLS_FILES: Final = ("ANTIPHON_TLS_CERT_FILE", "ANTIPHON_TLS_KEY_FILE", "ANTIPHON_TLS_CA_FILE")
 _SCHEMES: Final = ("dns:", "unix:", "ipv4:", "ipv6:", "unix-abstract:")
 
 
@@ -29,6 +33,20 @@ class Settings:
     default_llm: str = ""
     max_output_tokens: int | None = None
     timeout_s: float = 600.0
+    certificate: tuple[str, ...] = ()
+    """Paths: own certificate, its key, authorities to trust. Empty: plaintext."""
+    server_name: str = ""
+    """For whom the router's certificate has to be. Empty: what servers of a suite are called."""
+
+    @property
+    def tls(self) -> "TlsFiles | None":
+        """How to connect; None: in plaintext."""
+        if not self.certificate:
+            return None
+        from antiphon_contract.tls import SERVER_NAME, TlsFiles  # it brings gRPC, which `--help` does not wait for
+
+        certificate, key, authorities = self.certificate
+        return TlsFiles(certificate, key, authorities, self.server_name or SERVER_NAME)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -39,6 +57,8 @@ class Settings:
             default_llm=_model(env, "DEFAULT_LLM"),
             max_output_tokens=_max_tokens(env, "MAX_TOKENS"),
             timeout_s=_seconds(env, "LLM_TIMEOUT", cls.timeout_s),
+            certificate=_certificate(env),
+            server_name=env.get("ANTIPHON_TLS_SERVER_NAME", "").strip(),
         )
 
 
@@ -107,6 +127,20 @@ def _max_tokens(env: Mapping[str, str], name: str) -> int | None:
     if not 0 <= value <= MAX_TOKENS_LIMIT:
         raise _wrong(name, text, f"is not a whole number of tokens; write for example {name}=1024, or 0 for no limit")
     return value or None
+
+
+def _certificate(env: Mapping[str, str]) -> tuple[str, ...]:
+    paths = tuple(env.get(name, "").strip() for name in TLS_FILES)
+    if not any(paths):
+        return ()
+    for name, path in zip(TLS_FILES, paths, strict=True):
+        if not path:
+            raise _wrong(name, path, f"is missing; set all of {', '.join(TLS_FILES)}, or none")
+        try:
+            Path(path).open("rb").close()
+        except OSError as error:
+            raise _wrong(name, path, f"cannot be read: {error.strerror}") from None
+    return paths
 
 
 def _model(env: Mapping[str, str], name: str) -> str:

@@ -34,7 +34,7 @@ async def status(arguments: argparse.Namespace, settings: Settings) -> None:
     """Every target with its state and the reason for it. Raises CommandFailed, AntiphonError."""
     address = arguments.admin_address or settings.admin_address
     try:
-        async with AdminClient(address, timeout_s=LIST_TIMEOUT_S) as admin:
+        async with AdminClient(address, timeout_s=LIST_TIMEOUT_S, tls=settings.tls) as admin:
             found = await admin.status()
     except RouterUnreachable as failure:
         raise explain(failure, admin=True) from None

@@ -30,6 +30,7 @@ from antiphon_client.requests import CallArguments, Prompt, RouteArguments
 from antiphon_client.results import Embeddings, Ranking
 from antiphon_client.service_requests import CompleteArguments, EmbedArguments, NativeArguments, RerankArguments
 from antiphon_client.stream import AsyncStream
+from antiphon_contract.tls import TlsFiles
 
 __all__ = [
     "AdminClient",
@@ -66,6 +67,7 @@ __all__ = [
     "Stream",
     "StreamInterrupted",
     "StreamMalformed",
+    "TlsFiles",
     "Unauthenticated",
     "Unsupported",
 ]

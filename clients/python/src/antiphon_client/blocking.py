@@ -13,7 +13,7 @@ from antiphon.llm.v1 import chat_pb2, content_pb2, models_pb2, native_pb2
 from antiphon_client.answer import Answer
 from antiphon_client.client import AsyncClient
 from antiphon_client.events import Event
-from antiphon_client.requests import DEFAULT_TIMEOUT_S, CallArguments, Prompt, RouteArguments
+from antiphon_client.requests import DEFAULT_TIMEOUT_S, AfterContent, CallArguments, Prompt, RouteArguments
 from antiphon_client.results import Embeddings, Ranking
 from antiphon_client.service_requests import (
     CompleteArguments,
@@ -23,6 +23,7 @@ from antiphon_client.service_requests import (
     RerankArguments,
 )
 from antiphon_client.stream import AsyncStream, delta_of
+from antiphon_contract.tls import TlsFiles
 
 _Result = TypeVar("_Result")
 
@@ -64,9 +65,15 @@ class Client:
         default_model: str = "",
         metadata: Mapping[str, str] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
         self._client = AsyncClient(
-            address, timeout_s=timeout_s, default_model=default_model, metadata=metadata, credentials=credentials
+            address,
+            timeout_s=timeout_s,
+            default_model=default_model,
+            metadata=metadata,
+            credentials=credentials,
+            tls=tls,
         )
         self._loop = _LoopThread()
         self._closed = False
@@ -158,6 +165,10 @@ class Stream:
                 raise StopIteration
             self._pending.extend(batch)
         return self._pending.popleft()
+
+    def granted(self) -> AfterContent:
+        """What the router does if the answer breaks after its first content, see AsyncStream."""
+        return self._loop.run(self._stream.granted())
 
     def text(self) -> Iterator[str]:
         """Visible text of the first candidate as it comes."""

@@ -48,6 +48,7 @@ from antiphon_client.service_requests import (
     prepare_rerank,
 )
 from antiphon_client.stream import AsyncStream
+from antiphon_contract.tls import TlsFiles
 
 _PAGE_SIZE: Final = 1000
 _COMPLETIONS: Final = "/antiphon.llm.v1.CompletionService"
@@ -58,7 +59,8 @@ class AsyncClient:
 
     address: "host:port" or a gRPC target. timeout_s: deadline of calls that give none; None: no deadline.
     default_model: asked for when a call names neither model nor provider; "": the router's own default.
-    metadata: sent with every call, lower-case keys. credentials: for TLS.
+    metadata: sent with every call, lower-case keys. tls: certificate files, followed as they change. credentials: for
+    any other kind of TLS.
 
     A prompt is a text, or a sequence of messages and ("user" | "assistant" | ..., text) pairs. Keyword arguments of
     calls are those of `CallArguments` and `RouteArguments`. Calls raise AntiphonError; nothing is retried here.
@@ -72,8 +74,9 @@ class AsyncClient:
         default_model: str = "",
         metadata: Mapping[str, str] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
-        self._connection = Connection(address, credentials)
+        self._connection = Connection(address, credentials, tls)
         self._defaults = Defaults(default_model, timeout_s, dict(metadata or {}))
 
     async def open(self) -> Self:
@@ -206,9 +209,14 @@ class AdminClient:
     """A client of a router's administration, which has an address of its own; use with `async with`."""
 
     def __init__(
-        self, address: str, *, timeout_s: float = 10.0, credentials: grpc.ChannelCredentials | None = None
+        self,
+        address: str,
+        *,
+        timeout_s: float = 10.0,
+        credentials: grpc.ChannelCredentials | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
-        self._connection = Connection(address, credentials)
+        self._connection = Connection(address, credentials, tls)
         self._defaults = Defaults(timeout_s=timeout_s)
 
     async def __aenter__(self) -> Self:

@@ -10,11 +10,13 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from antiphon.llm.v1 import response_pb2
-from antiphon_client import errors
+from antiphon_client import errors, handshake
 from antiphon_client.requests import Route
 from antiphon_contract import errors as contract
 from antiphon_contract import metadata
 from antiphon_contract.errors import Trailers
+from antiphon_contract.rotating_channel import RotatingChannel
+from antiphon_contract.tls import LivePems, TlsFiles, TlsProblem
 
 MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 # No health checking: a router that is up but has no provider left answers with a reason, and that is worth more than
@@ -41,15 +43,29 @@ _Response = TypeVar("_Response")
 
 
 class Connection:
-    """One lazy channel; an async context manager. Nothing is sent before the first call."""
+    """One lazy channel; an async context manager. Nothing is sent before the first call.
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+    tls: certificate files, followed as they change. credentials: anything else that gRPC knows.
+    """
+
+    def __init__(
+        self, address: str, credentials: grpc.ChannelCredentials | None = None, tls: TlsFiles | None = None
+    ) -> None:
+        if credentials is not None and tls is not None:
+            raise ValueError("give tls or credentials, not both")
         self.address = address
         self._credentials = credentials
-        self._channel: grpc.aio.Channel | None = None
+        self._tls = tls
+        self._channel: Any = None
 
     async def __aenter__(self) -> Self:
-        if self._credentials is None:
+        """Raises Unauthenticated for certificate files that cannot be used."""
+        if self._tls is not None:
+            try:
+                self._channel = RotatingChannel(self.address, LivePems(self._tls), CHANNEL_OPTIONS)
+            except TlsProblem as problem:
+                raise errors.unauthenticated(f"{problem}; mend the files, see ANTIPHON_TLS_CERT_FILE") from None
+        elif self._credentials is None:
             self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
         else:
             self._channel = grpc.aio.secure_channel(self.address, self._credentials, options=CHANNEL_OPTIONS)
@@ -66,7 +82,8 @@ class Connection:
     def channel(self) -> grpc.aio.Channel:
         if self._channel is None:
             raise RuntimeError("the client is not open; use `async with`")
-        return self._channel
+        channel: grpc.aio.Channel = self._channel  # or what stands for one
+        return channel
 
     async def unary(
         self, method: Callable[..., Any], request: object, route: Route, answer: type[_Response]
@@ -77,11 +94,11 @@ class Connection:
             response = await unless_cancelled_by_peer(call, route)
             trailers = trailers_of(await call.trailing_metadata())
         except grpc.aio.AioRpcError as error:
-            raise self.failure(error, route) from None
+            raise await self.failure(error, route) from None
         assert isinstance(response, answer)
         return response, trailers
 
-    def failure(
+    async def failure(
         self, error: grpc.aio.AioRpcError, route: Route, *, after_content: bool = False
     ) -> errors.AntiphonError:
         """The typed form of a failed call, with the usage its trailers tell."""
@@ -92,6 +109,8 @@ class Connection:
         else:
             details = error.details() or ""
             failure = errors.from_status(error.code(), details, self.address, after_content=after_content)
+            if isinstance(failure, errors.RouterUnreachable) and self._credentials is None:
+                failure = await handshake.explained(failure, details, self.address, self._tls)
         end = contract.end_from_trailers(trailers)
         if end is not None and end.HasField("usage"):
             failure.usage = end.usage

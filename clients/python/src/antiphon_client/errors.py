@@ -189,6 +189,11 @@ def invalid(message: str, param: str) -> InvalidRequest:
     return InvalidRequest(message, reason="INVALID_REQUEST", code=grpc.StatusCode.INVALID_ARGUMENT, param=param)
 
 
+def unauthenticated(message: str) -> Unauthenticated:
+    """A caller whose certificate is missing, wrong or refused."""
+    return Unauthenticated(message, reason="GATEWAY_AUTH", code=grpc.StatusCode.UNAUTHENTICATED)
+
+
 def from_call_error(error: error_pb2.CallError) -> AntiphonError:
     """The exception for a typed error of the gateway."""
     code = contract.CODE_BY_NUMBER.get(error.code, grpc.StatusCode.UNKNOWN)

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast, get_args
 
 import grpc
 
@@ -20,7 +20,8 @@ from antiphon.llm.v1 import chat_pb2, response_pb2
 from antiphon_client import errors, events
 from antiphon_client.answer import Answer, text_of
 from antiphon_client.connection import Connection, router_end_of, trailers_of, unless_cancelled_by_peer
-from antiphon_client.requests import Prepared
+from antiphon_client.requests import AfterContent, Prepared
+from antiphon_contract import metadata
 from antiphon_contract.fold import Fold, StreamViolation
 
 _NUMBERED_NEVER: Final = frozenset({"attempt", "keepalive", "restart"})
@@ -83,6 +84,13 @@ class AsyncStream:
             self._pending.extend(batch)
         return self._pending.popleft()
 
+    async def granted(self) -> AfterContent:
+        """What the router does if the answer breaks after its first content: "fail" unless it granted what was asked
+        for. Waits for the first sign of the answer; a call that fails before that has been granted nothing."""
+        headers = dict(await self._call.initial_metadata() or ())
+        word = headers.get(metadata.AFTER_CONTENT, "fail")
+        return cast("AfterContent", word) if word in get_args(AfterContent) else "fail"
+
     async def text(self) -> AsyncIterator[str]:
         """Visible text of the first candidate as it comes.
 
@@ -131,7 +139,7 @@ class AsyncStream:
         try:
             frame = await unless_cancelled_by_peer(self._call.read(), self._prepared.route)
         except grpc.aio.AioRpcError as error:
-            self._ended_badly(error)
+            await self._ended_badly(error)
             return None
         except errors.Cancelled as error:
             raise self._failed(error) from None
@@ -167,7 +175,7 @@ class AsyncStream:
             raise self._failed(errors.from_call_error(end.error))
         self._duration_s = time.monotonic() - self._started_at_s
 
-    def _ended_badly(self, error: grpc.aio.AioRpcError) -> None:
+    async def _ended_badly(self, error: grpc.aio.AioRpcError) -> None:
         end = self._fold.end
         self._router_end = router_end_of(trailers_of(error.trailing_metadata()))
         if end is not None and end.outcome not in _FAILED:
@@ -177,7 +185,7 @@ class AsyncStream:
         if end is not None and end.HasField("error"):
             raise self._failed(errors.from_call_error(end.error)) from None
         after_content = self._fold.sequence > 0
-        failure = self._connection.failure(error, self._prepared.route, after_content=after_content)
+        failure = await self._connection.failure(error, self._prepared.route, after_content=after_content)
         raise self._failed(failure) from None
 
     def _failed(self, failure: errors.AntiphonError) -> errors.AntiphonError:

@@ -72,7 +72,7 @@ class _Reader:
             self.complain(f"{strange} in an unnumbered frame")
         for event in frame.events:
             if event.HasField("restart"):
-                if event.restart.voided_events != self.sequence:
+                if event.restart.voided_events != self.sequence or not self.sequence:
                     self.complain(f"restart voids {event.restart.voided_events} events")
                 self._begin_anew()
 
