@@ -9,7 +9,7 @@ from antiphon.config.v1 import suite_pb2
 from antiphon.llm.v1 import response_pb2
 from antiphon_contract import metadata
 from antiphon_contract.errors import Reason, end_trailer
-from antiphon_router.shell.reception import used_tokens
+from antiphon_router.shell.wire import used_tokens
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -19,6 +19,14 @@ async def refused(suite, kit, **how):
         await suite.generate(**how)
     assert dict(raised.value.trailing_metadata())[metadata.PUSHBACK] == "-1"
     return kit.error_of(raised.value)
+
+
+def costly_of(end, kit):
+    async def costly(request, context):
+        context.set_trailing_metadata((end_trailer(end),))
+        return kit.ANSWER.SerializeToString()
+
+    return costly
 
 
 async def test_a_caller_may_make_so_many_requests_per_minute_and_no_other_caller_suffers(adapters, kit):
@@ -45,11 +53,7 @@ async def test_tokens_are_those_of_the_terminal_record(adapters, kit):
     end.CopyFrom(kit.END)
     end.usage.input_tokens, end.usage.output_tokens = 100, 1900
 
-    async def costly(request, context):
-        context.set_trailing_metadata((end_trailer(end),))
-        return kit.ANSWER.SerializeToString()
-
-    a.unary = costly
+    a.unary = costly_of(end, kit)
     limits = suite_pb2.Limits(default_caller=suite_pb2.CallerLimit(tokens_per_minute=1000))
     async with kit.routing([kit.backend("a", a)], limits=limits) as suite:
         await suite.generate()
@@ -75,6 +79,31 @@ async def test_calls_at_once_are_bounded_and_a_place_is_free_again_however_a_cal
         for _ in range(3):
             error = await refused(suite, kit)
             assert error.reason == Reason.ERROR_REASON_INVALID_REQUEST
+
+
+async def test_a_backend_is_left_alone_before_its_provider_has_to_limit_it(adapters, kit):
+    a, b = await adapters(2)
+    rows = [kit.backend("a", a, requests_per_minute=2), kit.backend("b", b, requests_per_minute=1)]
+    async with kit.routing(rows, [kit.route("r", "a", "b")]) as suite:
+        for _ in range(3):
+            await suite.generate(model="r")
+        error = await refused(suite, kit, model="r")
+    assert (len(a.received), len(b.received)) == (2, 1)
+    assert error.reason == Reason.ERROR_REASON_RATE_LIMITED
+    assert 28 <= error.retry_delay.seconds <= 30, "whichever has room first"
+
+
+async def test_tokens_of_a_backend_are_put_right_by_what_was_used(adapters, kit):
+    a, b = await adapters(2)
+    end = response_pb2.ResponseEnd()
+    end.CopyFrom(kit.END)
+    end.usage.input_tokens, end.usage.output_tokens = 100, 900
+    a.unary = costly_of(end, kit)
+    rows = [kit.backend("a", a, tokens_per_minute=500), kit.backend("b", b)]
+    async with kit.routing(rows, [kit.route("r", "a", "b")]) as suite:
+        for _ in range(3):
+            await suite.generate(model="r")
+    assert (len(a.received), len(b.received)) == (1, 2)
 
 
 async def test_new_limits_are_taken_while_it_runs(adapters, kit):

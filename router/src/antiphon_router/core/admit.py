@@ -14,11 +14,13 @@ from typing import Final, NamedTuple
 from antiphon_router.core.failover import Turn
 from antiphon_router.core.fleet import IDLE, NORMAL, Block, Fleet, in_flight
 from antiphon_router.core.health import UNOBSERVED, Admission, Health
+from antiphon_router.core.meter import NEW, Bounds, wait
 from antiphon_router.core.resolve import Resolution
-from antiphon_router.core.values import Ask, Candidate, Load, Replica, Scope, State, TargetKey
+from antiphon_router.core.values import Ask, Backend, Candidate, Cause, Load, Replica, Scope, State, TargetKey
 
 PANIC_SHARE: Final = 0.05
 """What a target in panic gets beside one that is well."""
+OWN_BOUND: Final = "own_bound"
 _LOST: Final = frozenset({State.UNSPECIFIED, State.OPEN, State.HALF_OPEN})
 
 
@@ -76,6 +78,9 @@ def entries(tier: Sequence[Candidate], look: Look) -> list[Entry]:
         if backend.max_in_flight and in_flight(backend, fleet) >= backend.max_in_flight:
             look.blocks.append(Block(TargetKey(Scope.REPLICA, backend.id), None))
             continue
+        if backend.bounds is not None and (spent := _spent(backend, backend.bounds, look)) is not None:
+            look.blocks.append(spent)
+            continue
         shared = _shared(candidate, look) if fleet.shared or fleet.headroom else _WELL
         if shared is not None:
             found += _of_candidate(candidate, shared, look)
@@ -83,6 +88,15 @@ def entries(tier: Sequence[Candidate], look: Look) -> list[Entry]:
     if any(entry.share for entry in found):
         return [entry for entry in found if entry.share]
     return [entry._replace(share=1.0) for entry in found]
+
+
+def _spent(backend: Backend, bounds: Bounds, look: Look) -> Block | None:
+    """What our own bounds say: as if the provider limited the rate, before it does."""
+    waits = wait(look.fleet.meters.get(backend.id, NEW), bounds, 0, look.now)
+    if waits is None:
+        return None
+    limited = Health(State.RATE_LIMITED, Cause.RATE_LIMIT, OWN_BOUND, look.now, look.now + waits.seconds)
+    return Block(TargetKey(Scope.KEY, backend.id), limited)
 
 
 def ways(resolution: Resolution, ask: Ask) -> Tiers:

@@ -42,7 +42,8 @@ def calm(resolution: Resolution, fleet: Fleet) -> tuple[Attempt, ...]:
 
 
 def _is_plain(candidate: Candidate, fleet: Fleet) -> bool:
-    if candidate.backend.max_in_flight or candidate.canary_percent is not None:
+    backend = candidate.backend
+    if backend.max_in_flight or backend.bounds is not None or candidate.canary_percent is not None:
         return False
     return not any(stored(fleet, key).state is not State.HEALTHY or key in fleet.headroom for key in candidate.keys)
 

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from antiphon_router.core.budget import Throttle
 from antiphon_router.core.health import UNOBSERVED, Health
+from antiphon_router.core.meter import Meter
 from antiphon_router.core.pace import Pace
 from antiphon_router.core.tally import Tally
 from antiphon_router.core.values import Backend, Load, Replicas, Scope, TargetKey
@@ -34,6 +35,8 @@ class Fleet:
     """Of providers that failed lately."""
     headroom: Mapping[TargetKey, float] = field(default_factory=dict)
     """What is left of rate limits, min(1, remaining / needed), where that is below 1."""
+    meters: Mapping[str, Meter] = field(default_factory=dict)
+    """Of backends with bounds per minute, by id."""
 
 
 class Block(NamedTuple):

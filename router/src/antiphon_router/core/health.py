@@ -11,7 +11,7 @@
     UNSPECIFIED ── serving ──> HEALTHY           any ── not serving, leaves discovery ──> DRAINING ── serving ──┐
                                                  any ── stream lost ──> OPEN (UNREACHABLE) ── serving ──> SLOW_START
 
-HALF_OPEN admits nobody: its one probe is out. PANIC is no state of a target but of a choice, see `admission`.
+HALF_OPEN admits nobody: its one probe is out. PANIC is no state of a target but of a choice, see admit.py.
 """
 
 from dataclasses import dataclass, replace

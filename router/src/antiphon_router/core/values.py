@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
+from antiphon_router.core.meter import Bounds
+
 
 class Scope(StrEnum):
     """What kind of thing a health state belongs to."""
@@ -79,6 +81,12 @@ class Backend:
     """0: no bound of ours."""
     relative_cost: float = 1.0
     """What a call costs here compared to other backends, for routes that go by cost."""
+    bounds: Bounds | None = field(init=False, compare=False)
+    """Of what it may be asked per minute; None: there are none."""
+
+    def __post_init__(self) -> None:
+        bounds = Bounds(self.requests_per_minute, self.tokens_per_minute)
+        object.__setattr__(self, "bounds", bounds if any(bounds) else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ class Call:
     def served(self, running: Running, end: bytes, first_content_s: float | None = None) -> tuple[Trailer, ...]:
         """The trailers of an answer. `end`: the adapter's record as received."""
         attempt = running.attempt
-        self.end = end
+        self.end = running.end = end
         _end_span(running, grpc.StatusCode.OK)
         if self.attempts or first_content_s is not None:
             record = self._record(attempt, first_content_s)
@@ -224,6 +224,7 @@ class Call:
         attempt, elapsed_s = running.attempt, running.elapsed_s()
         error = placed(wreck.error, attempt)
         failure = failure_of(wreck, elapsed_s)
+        running.end = wreck.end
         running.failed(failure, error)
         _end_span(running, CODE_BY_NUMBER[error.code])
         self._wrecks[attempt.number] = wreck

@@ -11,14 +11,12 @@ from typing import Final, Protocol
 from antiphon.config.v1 import suite_pb2
 from antiphon_contract import metadata
 from antiphon_contract.errors import CallFailure, Reason, failure
-from antiphon_router.core import rates
+from antiphon_router.core import meter
+from antiphon_router.core.meter import Bounds, Used
 from antiphon_router.shell.ask import unusable
 
 MAX_CALLERS: Final = 10_000
 MAX_CALLER_CHARS: Final = 128
-BYTES_PER_TOKEN: Final = 4
-TYPICAL_OUTPUT: Final = 256.0
-_NEWS: Final = 0.1
 
 Incoming = Mapping[str, str | bytes]
 
@@ -38,16 +36,15 @@ class Peer(Protocol):
 class Caller:
     """One caller and what it has drawn. Raises CallFailure (GATEWAY_RATE_LIMITED) where that is too much."""
 
-    __slots__ = ("_clock", "_limit", "_output", "_requests", "_tokens", "name", "running")
+    __slots__ = ("_bounds", "_clock", "_limit", "_meter", "name", "running")
 
     def __init__(self, name: str, limit: suite_pb2.CallerLimit, clock: Callable[[], float]) -> None:
         self.name = name
         self.running = 0
         self._limit = limit
         self._clock = clock
-        self._requests = rates.FULL
-        self._tokens = rates.FULL
-        self._output = TYPICAL_OUTPUT
+        self._bounds = Bounds(limit.requests_per_minute, limit.tokens_per_minute)
+        self._meter = meter.NEW
 
     def priority(self, asked: int) -> int:
         """The priority its call gets."""
@@ -55,36 +52,27 @@ class Caller:
 
     def enter(self, size: int) -> float:
         """Take a call with a request of `size` bytes; returns the tokens drawn for it, to be given to `leave`."""
-        limit, now = self._limit, self._clock()
-        if limit.max_in_flight and self.running >= limit.max_in_flight:
-            raise self._limited(f"{limit.max_in_flight} calls at once", "wait for one of them to end", None)
-        estimate = size / BYTES_PER_TOKEN + self._output if limit.tokens_per_minute else 0.0
-        for what, due_s, cost, bound in (
-            ("requests", self._requests, 1.0, limit.requests_per_minute),
-            ("tokens", self._tokens, estimate, limit.tokens_per_minute),
-        ):
-            if bound and (wait_s := rates.wait_s(due_s, cost, bound, now)):
-                raise self._limited(f"{bound} {what} per minute", f"try again in {wait_s:.1f} s", wait_s)
-        if limit.requests_per_minute:
-            self._requests = rates.drawn(self._requests, 1.0, limit.requests_per_minute, now)
-        if limit.tokens_per_minute:
-            self._tokens = rates.drawn(self._tokens, estimate, limit.tokens_per_minute, now)
+        now, most = self._clock(), self._limit.max_in_flight
+        if most and self.running >= most:
+            raise self._limited(f"{most} calls at once", "wait for one of them to end", None)
+        waits = meter.wait(self._meter, self._bounds, size, now)
+        if waits is not None:
+            raise self._limited(waits.bound, f"try again in {waits.seconds:.1f} s", waits.seconds)
+        tokens = meter.estimate(self._meter, size)
+        self._meter = meter.drawn(self._meter, self._bounds, tokens, now)
         self.running += 1
-        return estimate
+        return tokens
 
-    def leave(self, estimate: float, used: tuple[int, int] | None) -> None:
+    def leave(self, tokens: float, used: Used | None) -> None:
         """Its call ended. `used`: input and output tokens; None: not known, so the estimate stands."""
         self.running -= 1
-        if used is None or not self._limit.tokens_per_minute:
-            return
-        self._output += _NEWS * (used[1] - self._output)
-        bound = self._limit.tokens_per_minute
-        self._tokens = rates.drawn(self._tokens, sum(used) - estimate, bound, self._clock())
+        if used is not None:
+            self._meter = meter.corrected(self._meter, self._bounds, tokens, used, self._clock())
 
     @property
     def is_idle(self) -> bool:
         """Nothing runs and nothing is drawn: forgetting it changes nothing."""
-        return not self.running and max(self._requests, self._tokens) <= self._clock()
+        return not self.running and meter.is_full(self._meter, self._clock())
 
     def _limited(self, bound: str, remedy: str, wait_s: float | None) -> CallFailure:
         return failure(

@@ -2,12 +2,10 @@
 
 from typing import Final
 
-from google.protobuf.message import DecodeError
-
 from antiphon.config.v1 import suite_pb2
-from antiphon.llm.v1 import response_pb2
 from antiphon_router.shell.callers import Caller, Callers, Incoming, Peer
 from antiphon_router.shell.gate import Gate
+from antiphon_router.shell.wire import used_tokens
 
 BYTES_IN_FLIGHT_PER_REQUEST: Final = 8
 
@@ -66,15 +64,3 @@ class Reception:
         except BaseException:
             self._gate.leave(size, priority)
             raise
-
-
-def used_tokens(end: bytes) -> tuple[int, int] | None:
-    """Input and output tokens in a terminal record; None where it tells none."""
-    try:
-        record = response_pb2.ResponseEnd.FromString(end)
-    except DecodeError:
-        return None
-    usage = record.usage
-    if not (usage.HasField("input_tokens") or usage.HasField("output_tokens")):
-        return None
-    return usage.input_tokens, usage.output_tokens

@@ -28,6 +28,7 @@ from antiphon_router.core.pace import Pace
 from antiphon_router.core.resolve import Refusal, Resolution
 from antiphon_router.core.tally import Tally, is_stale
 from antiphon_router.core.values import NO_ASK, Ask, Cause, Dice, Load, Replica, Scope, State, TargetKey
+from antiphon_router.shell.meters import Meters
 from antiphon_router.shell.running import Running
 
 __all__ = ["LastError", "Roster", "Running"]
@@ -79,6 +80,7 @@ class Roster:
         self._paces: dict[TargetKey, Pace] = {}
         self._throttles: dict[str, Throttle] = {}
         self._headroom: dict[TargetKey, float] = {}
+        self._meters = Meters()
         self._hedges: dict[str, Hedges] = {}
         self._reviewed = clock()
         self._review_at = self._reviewed + POLICY.review_s
@@ -92,6 +94,7 @@ class Roster:
             self._paces,
             self._throttles,
             self._headroom,
+            self._meters.by_backend,
         )
 
     # Replicas come and go.
@@ -206,7 +209,11 @@ class Roster:
         if self._throttles:
             self._throttle(attempt, now, started=1)
         self._count(attempt, 1)
-        return Running(self, attempt, now, ask.size)
+        running = Running(self, attempt, now, ask.size)
+        backend = attempt.candidate.backend
+        if backend.bounds is not None:
+            self._meters.draw(backend, backend.bounds, running)
+        return running
 
     def hedge_delay_s(self, resolution: Resolution, attempt: Attempt, ask: Ask = NO_ASK) -> float | None:
         """After how long without content `attempt` may be hedged; None: never. Once per call: it earns the credit."""
@@ -288,9 +295,12 @@ class Roster:
         self._loads[key] = balance.observed_cancel(self._loads[key], elapsed_s, now)
         self._apply(outcomes.abandoned(attempt, self.fleet, now))
 
-    def ended(self, attempt: Attempt) -> None:
-        """Nothing of `attempt` runs any more."""
-        self._count(attempt, -1)
+    def ended(self, running: Running) -> None:
+        """Nothing of it runs any more."""
+        backend = running.attempt.candidate.backend
+        self._count(running.attempt, -1)
+        if backend.bounds is not None:
+            self._meters.put_right(backend, backend.bounds, running)
 
     def _count(self, attempt: Attempt, step: int) -> None:
         key = attempt.replica.key

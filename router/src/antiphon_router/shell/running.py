@@ -14,16 +14,20 @@ if TYPE_CHECKING:
 class Running:
     """An attempt under way. Exactly one of its outcomes is told, then `close`; a close without one is a cancel."""
 
-    __slots__ = ("_closed", "_roster", "_settled", "attempt", "size", "span", "started")
+    __slots__ = ("_closed", "_roster", "_settled", "attempt", "end", "size", "span", "started", "tokens")
 
     def __init__(self, roster: "Roster", attempt: Attempt, now: float, size: int) -> None:
         self._roster = roster
         self._settled = False
         self.size = size
+        self.end = b""
+        """The terminal record of its adapter, once there is one."""
         self._closed = False
         self.attempt = attempt
         self.span: CallSpan | None = None
         self.started = now
+        self.tokens = 0.0
+        """Drawn of the bounds of its backend."""
 
     def elapsed_s(self) -> float:
         """Since its start."""
@@ -46,4 +50,4 @@ class Running:
         self._closed = True
         if not self._settled:
             self._roster.abandoned(self.attempt, self.elapsed_s())
-        self._roster.ended(self.attempt)
+        self._roster.ended(self)

@@ -205,3 +205,15 @@ def end_of(error: error_pb2.CallError) -> response_pb2.ResponseEnd:
     )
     end.usage.source = usage_pb2.Usage.SOURCE_GATEWAY_ESTIMATE
     return end
+
+
+def used_tokens(end: bytes) -> tuple[int, int] | None:
+    """Input and output tokens in a terminal record; None where it tells none."""
+    try:
+        record = response_pb2.ResponseEnd.FromString(end)
+    except DecodeError:
+        return None
+    usage = record.usage
+    if not (usage.HasField("input_tokens") or usage.HasField("output_tokens")):
+        return None
+    return usage.input_tokens, usage.output_tokens

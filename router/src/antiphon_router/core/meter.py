@@ -1,0 +1,83 @@
+"""Owns what a caller or a backend has drawn of its requests and tokens per minute.
+
+What a call costs is known at its end only, so a typical answer is drawn first and put right by what was used.
+"""
+
+from typing import Final, NamedTuple
+
+from antiphon_router.core import rates
+
+BYTES_PER_TOKEN: Final = 4
+TYPICAL_OUTPUT: Final = 256.0
+_NEWS: Final = 0.1
+
+Used = tuple[int, int]
+"""Input and output tokens."""
+
+
+class Bounds(NamedTuple):
+    """So much per minute; 0: no bound."""
+
+    requests: int = 0
+    tokens: int = 0
+
+
+class Meter(NamedTuple):
+    """When both buckets are full again, and how many tokens an answer has lately."""
+
+    requests_due_s: float = rates.FULL
+    tokens_due_s: float = rates.FULL
+    output: float = TYPICAL_OUTPUT
+
+
+NEW: Final = Meter()
+
+
+class Wait(NamedTuple):
+    """How long until there is room again, and under which bound."""
+
+    seconds: float
+    bound: str
+
+
+def estimate(meter: Meter, size: int) -> float:
+    """Tokens that a request of `size` bytes and its answer take."""
+    return size / BYTES_PER_TOKEN + meter.output
+
+
+def wait(meter: Meter, bounds: Bounds, size: int, now: float) -> Wait | None:
+    """What a request of `size` bytes has to wait for; None: nothing."""
+    if bounds.requests:
+        seconds = rates.wait_s(meter.requests_due_s, 1.0, bounds.requests, now)
+        if seconds:
+            return Wait(seconds, f"{bounds.requests} requests per minute")
+    if bounds.tokens:
+        seconds = rates.wait_s(meter.tokens_due_s, estimate(meter, size), bounds.tokens, now)
+        if seconds:
+            return Wait(seconds, f"{bounds.tokens} tokens per minute")
+    return None
+
+
+def drawn(meter: Meter, bounds: Bounds, tokens: float, now: float) -> Meter:
+    """A request came in that takes about `tokens`."""
+    requests_due_s, tokens_due_s = meter.requests_due_s, meter.tokens_due_s
+    if bounds.requests:
+        requests_due_s = rates.drawn(requests_due_s, 1.0, bounds.requests, now)
+    if bounds.tokens:
+        tokens_due_s = rates.drawn(tokens_due_s, tokens, bounds.tokens, now)
+    return meter._replace(requests_due_s=requests_due_s, tokens_due_s=tokens_due_s)
+
+
+def corrected(meter: Meter, bounds: Bounds, tokens: float, used: Used, now: float) -> Meter:
+    """A request for which `tokens` were drawn has `used` so many."""
+    if not bounds.tokens:
+        return meter
+    return meter._replace(
+        tokens_due_s=rates.drawn(meter.tokens_due_s, sum(used) - tokens, bounds.tokens, now),
+        output=meter.output + _NEWS * (used[1] - meter.output),
+    )
+
+
+def is_full(meter: Meter, now: float) -> bool:
+    """Whether nothing is drawn."""
+    return max(meter.requests_due_s, meter.tokens_due_s) <= now
