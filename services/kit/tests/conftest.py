@@ -315,12 +315,10 @@ def dial() -> Callable[..., contextlib.AbstractAsyncContextManager[Caller]]:
     """`async with dial(provider, keepalive_s=..., drain_grace_s=...) as caller`."""
 
     @contextlib.asynccontextmanager
-    async def dialled(
-        provider: ScriptedProvider, *, keepalive_s: float = 15.0, **settings: Any
-    ) -> AsyncIterator[Caller]:
+    async def dialled(provider: ScriptedProvider, **settings: Any) -> AsyncIterator[Caller]:
         configured = replace(ServiceSettings(drain_grace_s=5.0), **settings)
         async with (
-            serve(provider, configured, keepalive_s=keepalive_s, probe_every_s=0.02) as service,
+            serve(provider, configured, probe_every_s=0.02) as service,
             grpc.aio.insecure_channel(service.address, options=channel_options.ROUTER_TO_PROVIDER) as channel,
         ):
             yield Caller(channel, service, provider)

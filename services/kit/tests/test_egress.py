@@ -11,6 +11,7 @@ import yarl
 from egress_vendor import OK, answering, chunk, request, serving, whole
 
 from antiphon_contract.errors import CallFailure, Reason
+from antiphon_kit import egress as egress_module
 from antiphon_kit.egress import Egress
 from antiphon_kit.provider import Milestones
 
@@ -273,3 +274,94 @@ async def test_two_calls_at_once_have_their_own_connection_and_milestones(egress
     assert (first[0], second[0]) == (b"1", b"2")
     assert first[1].connected is not None
     assert second[1].connected is not None
+
+
+async def test_the_rest_is_read_but_not_for_long(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, left = asyncio.Event(), asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun = OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"done")
+        await request(reader)
+        writer.write(begun)
+        await taken.wait()
+        writer.write(chunk(b"more") + chunk(b""))
+        await request(reader)
+        writer.write(begun)
+        assert await reader.read() == b""
+        left.set()
+
+    async with serving(handle) as vendor:
+        monkeypatch.setattr(egress_module, "_REST_S", 20)
+        async with egress.post(vendor.url, {}, b"{}") as response:
+            assert await response.next_chunk() == b"done"
+            taken.set()
+            await response.read_rest()
+            assert await response.next_chunk() == b""
+        monkeypatch.setattr(egress_module, "_REST_S", 0.05)
+        async with egress.post(vendor.url, {}, b"{}") as response:
+            assert await response.next_chunk() == b"done"
+            await response.read_rest()
+        await left.wait()
+        assert vendor.connections == 1
+
+
+async def test_an_answer_may_come_before_all_was_sent(egress: Egress) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+        await writer.drain()
+        assert await reader.read(1)
+        writer.transport.abort()
+
+    async with serving(handle) as vendor:
+        async with egress.post(vendor.url, {}, bytes(32 * 1024 * 1024)) as response:
+            assert response.status == 413
+            assert await response.next_chunk() == b"no"
+        # What was sent by halves only is not used again.
+        async with egress.post(vendor.url, {}, bytes(1024 * 1024)) as response:
+            assert response.status == 413
+        assert vendor.connections == 2
+
+
+async def test_interim_answers_are_none(egress: Egress) -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    async with serving(answering(early + whole(b"late"))) as vendor, egress.post(vendor.url, {}, b"{}") as response:
+        assert (response.status, await response.read(10)) == (200, b"late")
+
+
+async def test_head_has_no_body(egress: Egress) -> None:
+    answer = OK + b"Content-Length: 7\r\n\r\n"
+    async with serving(answering(answer, answer)) as vendor:
+        for _ in range(2):
+            async with egress.send("HEAD", vendor.url, [], b"") as response:
+                assert await response.next_chunk() == b""
+        assert vendor.connections == 1
+
+
+async def test_what_belongs_to_the_connection_is_not_the_callers_to_say(egress: Egress) -> None:
+    seen: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append((await request(reader))[0])
+        writer.write(whole(b""))
+
+    given = [("Host", "evil"), ("content-length", "1"), ("Transfer-Encoding", "chunked"), ("A", "1"), ("A", "2")]
+    async with serving(handle) as vendor:
+        url = yarl.URL(vendor.url)
+        async with egress.send("POST", url.with_query({"q": "ü"}), given, b"{}") as response:
+            assert response.status == 200
+    assert seen == [
+        f"POST /v1/chat?q=%C3%BC HTTP/1.1\r\nHost: 127.0.0.1:{url.port}\r\nAccept-Encoding: gzip, deflate\r\n"
+        "A: 1\r\nA: 2\r\nContent-Length: 2\r\n\r\n"
+    ]
+
+
+@pytest.mark.parametrize("value", ["a\r\nHost: evil", "a\nb", "a\rb", "a\0b"])
+async def test_a_header_does_not_end_its_line(egress: Egress, value: str) -> None:
+    async with serving(answering(whole(b""))) as vendor:
+        with pytest.raises(CallFailure, match="'X-Odd'") as caught:
+            async with egress.post(vendor.url, {"X-Odd": value}, b"{}"):
+                pytest.fail("it was sent")
+        assert vendor.connections == 0
+    assert caught.value.error.reason == Reason.ERROR_REASON_INVALID_REQUEST
+    assert "evil" not in caught.value.error.message

@@ -29,6 +29,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "ANTIPHON_CONNECT_TIMEOUT_S": "0.5",
         "ANTIPHON_FIRST_EVENT_TIMEOUT_S": "20",
         "ANTIPHON_BETWEEN_EVENTS_TIMEOUT_S": "7",
+        "ANTIPHON_KEEPALIVE_S": "3",
         "LLM_TIMEOUT": "120",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4317",
     }
@@ -46,6 +47,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         connect_timeout_s=0.5,
         first_event_timeout_s=20,
         between_events_timeout_s=7,
+        keepalive_s=3,
         total_timeout_s=120,
         otlp_endpoint="http://localhost:4317",
     )

@@ -195,6 +195,11 @@ class Edge:
         self._idle.set()
         self._open = 0
 
+    @property
+    def instance(self) -> str:
+        """Id of this process; response ids begin with it."""
+        return self._instance
+
     async def idle(self) -> None:
         """Wait until no handler runs."""
         await self._idle.wait()

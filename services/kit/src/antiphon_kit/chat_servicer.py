@@ -13,7 +13,7 @@ import grpc
 from antiphon.llm.v1 import chat_pb2
 from antiphon_contract.errors import Reason, failure
 from antiphon_kit.call import Call, Context, Edge
-from antiphon_kit.generation import KEEPALIVE_S, Generations
+from antiphon_kit.generation import Generations
 from antiphon_kit.intake import model_of, parsed
 from antiphon_kit.provider import ChatProvider, Turn
 from antiphon_kit.request_rules import validate
@@ -25,13 +25,11 @@ SERVICE: Final = chat_pb2.DESCRIPTOR.services_by_name["ChatService"].full_name
 class ChatServicer:
     """ChatService of one provider."""
 
-    def __init__(
-        self, provider: ChatProvider, upstream: Upstream, edge: Edge, *, keepalive_s: float = KEEPALIVE_S
-    ) -> None:
+    def __init__(self, provider: ChatProvider, upstream: Upstream, edge: Edge) -> None:
         self._provider = provider
         self._upstream = upstream
         self._edge = edge
-        self._generations = Generations(upstream, "chat", keepalive_s=keepalive_s)
+        self._generations = Generations(upstream, "chat")
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What to register with a server."""

@@ -10,7 +10,7 @@ import grpc
 
 from antiphon.llm.v1 import completion_pb2
 from antiphon_kit.call import Call, Context, Edge
-from antiphon_kit.generation import KEEPALIVE_S, Generations
+from antiphon_kit.generation import Generations
 from antiphon_kit.intake import model_of, parsed
 from antiphon_kit.provider import CompletionJob, CompletionProvider, Job
 from antiphon_kit.service_rules import validate_completion
@@ -22,13 +22,11 @@ SERVICE: Final = completion_pb2.DESCRIPTOR.services_by_name["CompletionService"]
 class CompletionServicer:
     """CompletionService of one provider."""
 
-    def __init__(
-        self, provider: CompletionProvider, upstream: Upstream, edge: Edge, *, keepalive_s: float = KEEPALIVE_S
-    ) -> None:
+    def __init__(self, provider: CompletionProvider, upstream: Upstream, edge: Edge) -> None:
         self._provider = provider
         self._upstream = upstream
         self._edge = edge
-        self._generations = Generations(upstream, "text_completion", keepalive_s=keepalive_s)
+        self._generations = Generations(upstream, "text_completion")
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What to register with a server."""

@@ -4,7 +4,7 @@ Chat and text completion share it: their responses and frames have the same fiel
 """
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from antiphon.llm.v1 import error_pb2, options_pb2
 from antiphon_contract.errors import CallFailure
@@ -14,8 +14,6 @@ from antiphon_kit.recorder import Recorder
 from antiphon_kit.stream import FoldSink, FrameBuffer, Reader, Sink, interrupted
 from antiphon_kit.upstream import Upstream
 
-KEEPALIVE_S: Final = 15.0
-
 Events: TypeAlias = Callable[[], AsyncIterator[Batch]]
 GenerationJob: TypeAlias = Turn | CompletionJob
 
@@ -23,10 +21,10 @@ GenerationJob: TypeAlias = Turn | CompletionJob
 class Generations:
     """Answers by events. `operation` is their name in telemetry."""
 
-    def __init__(self, upstream: Upstream, operation: str, *, keepalive_s: float = KEEPALIVE_S) -> None:
+    def __init__(self, upstream: Upstream, operation: str) -> None:
         self._upstream = upstream
         self._operation = operation
-        self._keepalive_s = keepalive_s
+        self._keepalive_s = upstream.settings.keepalive_s
 
     async def whole(self, call: Call, job: GenerationJob, events: Events) -> bytes:
         """The serialized response."""

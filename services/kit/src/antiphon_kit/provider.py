@@ -26,6 +26,7 @@ from antiphon.llm.v1 import (
     rerank_pb2,
     response_pb2,
 )
+from antiphon_kit.key_ring import KeyRing
 
 Batch = Sequence[response_pb2.StreamEvent]
 
@@ -104,6 +105,16 @@ class ChatProvider(Protocol):
 
     async def aclose(self) -> None:
         """Give back what the adapter holds. Called once, after the last call ended."""
+        ...
+
+
+@runtime_checkable
+class KeyHolder(Protocol):
+    """An adapter whose calls carry a key: the kit keeps the ring live and tells the coordinator about it."""
+
+    @property
+    def keys(self) -> KeyRing:
+        """One and the same for the adapter's life."""
         ...
 
 

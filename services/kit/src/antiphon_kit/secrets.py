@@ -29,7 +29,8 @@ class Secret:
     Python cannot wipe strings: reveal it where it is sent, and keep no copy.
     """
 
-    __slots__ = ("__value",)
+    # Weakly referable, so that what is made of a key can vanish with it.
+    __slots__ = ("__value", "__weakref__")
 
     def __init__(self, value: str) -> None:
         self.__value = value
@@ -41,7 +42,15 @@ class Secret:
     @property
     def fingerprint(self) -> str:
         """12 hex digits that tell two values apart within this process; of no use outside of it."""
-        return hmac.new(_fingerprint_key(), self.__value.encode(), hashlib.sha256).hexdigest()[:12]
+        return self.fingerprint_under(_fingerprint_key())
+
+    def fingerprint_under(self, key: bytes) -> str:
+        """12 hex digits that tell two values apart among all who have `key`."""
+        return hmac.new(key, self.__value.encode(), hashlib.sha256).hexdigest()[:12]
+
+    def __bool__(self) -> bool:
+        """Whether there is a value: servers that take no key have none."""
+        return bool(self.__value)
 
     def __repr__(self) -> str:
         # Not an error like the others: debuggers and test reports call it on whatever they find.

@@ -18,6 +18,7 @@ import grpc
 from antiphon_kit.channel_options import Options
 from antiphon_kit.health import Health
 from antiphon_kit.settings import SettingError
+from antiphon_kit.tls import PLAINTEXT, Transport
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Service:
         on_closing: Callable[[], None] = lambda: None,
         on_cutoff: Callable[[], None] = lambda: None,
         setting: str = "ANTIPHON_LISTEN",
+        transport: Transport = PLAINTEXT,
     ) -> None:
         self._listen = listen
         self._options = options
@@ -60,6 +62,7 @@ class Service:
         self._on_closing = on_closing
         self._on_cutoff = on_cutoff
         self._setting = setting
+        self._transport = transport
         self._draining: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self.health = Health(service_names)
@@ -73,11 +76,11 @@ class Service:
         return f"{self._listen.rpartition(':')[0]}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        """Bind and serve. Raises SettingError when the address cannot be had."""
-        self._server = grpc.aio.server(handlers=tuple(self._handlers), options=self._options)
+        """Bind and serve. Raises SettingError when the address cannot be had, or must not without TLS."""
+        self._server = grpc.aio.server(handlers=self._transport.guard(self._handlers), options=self._options)
         await self.health.attach(self._server)
         try:
-            self.port = self._server.add_insecure_port(self._listen)
+            self.port = self._transport.bind(self._server, self._listen, self._setting)
         except RuntimeError:
             problem = "the address cannot be bound; choose a free port of this host, or end the program that holds it"
             raise SettingError(self._setting, self._listen, problem) from None

@@ -47,13 +47,11 @@ class _Served(NamedTuple):
         return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def handlers(
-    provider: ChatProvider, upstream: Upstream, edge: Edge, *, keepalive_s: float
-) -> Sequence[grpc.GenericRpcHandler]:
+def handlers(provider: ChatProvider, upstream: Upstream, edge: Edge) -> Sequence[grpc.GenericRpcHandler]:
     """What to register with a server."""
     served = _Served(provider, upstream, edge)
     return (
-        ChatServicer(provider, upstream, edge, keepalive_s=keepalive_s).handler(),
+        ChatServicer(provider, upstream, edge).handler(),
         ModelsServicer(provider, edge, limit_s=upstream.settings.first_event_timeout_s).handler(),
         response_servicer.embedding_servicer(provider, upstream, edge)
         if isinstance(provider, EmbeddingProvider)
@@ -61,7 +59,7 @@ def handlers(
         response_servicer.rerank_servicer(provider, upstream, edge)
         if isinstance(provider, RerankProvider)
         else served.unsupported(rerank_pb2.DESCRIPTOR.services_by_name["RerankService"]),
-        CompletionServicer(provider, upstream, edge, keepalive_s=keepalive_s).handler()
+        CompletionServicer(provider, upstream, edge).handler()
         if isinstance(provider, CompletionProvider)
         else served.unsupported(completion_pb2.DESCRIPTOR.services_by_name["CompletionService"]),
         NativeServicer(provider, upstream, edge).handler()

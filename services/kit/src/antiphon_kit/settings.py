@@ -169,6 +169,10 @@ class ServiceSettings:
     """ANTIPHON_BETWEEN_EVENTS_TIMEOUT_S: seconds without content progress after that. 30: vendors' keep-alives do not
     count, so a healthy stream is far below it."""
 
+    keepalive_s: float = 15.0
+    """ANTIPHON_KEEPALIVE_S: seconds of silence after which a running stream sends a sign of life. 15: half of what
+    balancers and callers wait before they give a silent connection up."""
+
     total_timeout_s: float = 600.0
     """LLM_TIMEOUT: seconds for a whole call. 600: the default of the vendors' own SDKs. A caller's deadline is
     kept when it is shorter."""
@@ -194,6 +198,7 @@ class ServiceSettings:
             connect_timeout_s=_limit(env, "ANTIPHON_CONNECT_TIMEOUT_S", default.connect_timeout_s),
             first_event_timeout_s=_limit(env, "ANTIPHON_FIRST_EVENT_TIMEOUT_S", default.first_event_timeout_s),
             between_events_timeout_s=_limit(env, "ANTIPHON_BETWEEN_EVENTS_TIMEOUT_S", default.between_events_timeout_s),
+            keepalive_s=seconds(env, "ANTIPHON_KEEPALIVE_S", default.keepalive_s, minimum=0.01, maximum=3600.0),
             total_timeout_s=_limit(env, "LLM_TIMEOUT", default.total_timeout_s),
             otlp_endpoint=http_url(env, "OTEL_EXPORTER_OTLP_ENDPOINT", default.otlp_endpoint),
         )

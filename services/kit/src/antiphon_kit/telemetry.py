@@ -7,7 +7,7 @@ Forbids itself: importing opentelemetry (telemetry_otel does, and is imported on
 answers in any form, and waiting for a collector on the request path.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol, TypeAlias
 
 import grpc
@@ -18,6 +18,7 @@ from antiphon_kit.settings import ServiceSettings, SettingError
 
 Metadata = Iterable[tuple[str, str | bytes]]
 TraceMetadata = tuple[tuple[str, str], ...]
+Reading = tuple[float, Mapping[str, str | int]]
 ModelRequest: TypeAlias = (
     chat_pb2.StreamGenerateRequest
     | completion_pb2.StreamCompleteRequest
@@ -60,6 +61,10 @@ class Telemetry(Protocol):
         """The span of a call of `method` (`/package.Service/Method`), child of the trace in its metadata."""
         ...
 
+    def gauge(self, name: str, unit: str, read: Callable[[], Iterable[Reading]]) -> None:
+        """A metric whose values and labels `read` gives whenever metrics are sent, on a thread of its own."""
+        ...
+
     async def aclose(self) -> None:
         """Send what is still queued, for at most a few seconds, and stop."""
         ...
@@ -94,6 +99,9 @@ class _Off:
 
     def start_call(self, method: str, invocation_metadata: Metadata) -> CallSpan:
         return _PassedOn(invocation_metadata)
+
+    def gauge(self, name: str, unit: str, read: Callable[[], Iterable[Reading]]) -> None:
+        pass
 
     async def aclose(self) -> None:
         pass

@@ -10,7 +10,7 @@ Forbids itself: attributes with prompts, answers or stop texts, and context vari
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +27,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from antiphon.llm.v1 import error_pb2, response_pb2, usage_pb2
 from antiphon_contract.errors import reason_name
-from antiphon_kit.telemetry import CallSpan, Metadata, ModelRequest, Telemetry, TraceMetadata, trace_metadata
+from antiphon_kit.telemetry import CallSpan, Metadata, ModelRequest, Reading, Telemetry, TraceMetadata, trace_metadata
 
 _SCOPE: Final = "antiphon"
 _EXPORT_TIMEOUT_S: Final = 3.0
@@ -87,11 +87,18 @@ class OtelTelemetry:
         self._meters = meters
         self._exporters = exporters
         self._tracer = tracers.get_tracer(_SCOPE)
-        self._instruments = _Instruments(meters.get_meter(_SCOPE))
+        self._meter = meters.get_meter(_SCOPE)
+        self._instruments = _Instruments(self._meter)
 
     def start_call(self, method: str, invocation_metadata: Metadata) -> CallSpan:
         parent = _PROPAGATOR.extract(dict(trace_metadata(invocation_metadata)), context.Context())
         return _OtelSpan(self._tracer, self._instruments, method, trace.SpanKind.SERVER, parent)
+
+    def gauge(self, name: str, unit: str, read: Callable[[], Iterable[Reading]]) -> None:
+        def observed(_: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
+            return [metrics.Observation(value, labels) for value, labels in read()]
+
+        self._meter.create_observable_gauge(name, [observed], unit)
 
     async def aclose(self) -> None:
         # The SDK's shutdown joins threads that go on trying a dead collector, batch after batch, until their exporter

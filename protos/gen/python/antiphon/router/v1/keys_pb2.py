@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/router/v1/keys.proto\x12\x12\x61ntiphon.router.v1\x1a\x1f\x61ntiphon/router/v1/health.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x01\n\nKeyVersion\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x1d.antiphon.router.v1.KeyStatus\x12/\n\x0bstatus_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12\r\n\x05share\x18\x06 \x01(\x01\x12(\n\x04uses\x18\x07 \x03(\x0b\x32\x1a.antiphon.router.v1.KeyUse\"\x95\x03\n\x06KeyUse\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12-\n\tload_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tin_flight\x18\x07 \x01(\x05\x12\x35\n\x11last_success_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tstaleness\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x07targets\x18\x0b \x03(\x0b\x32\x1a.antiphon.router.v1.Target\x12-\n\x06status\x18\x0c \x01(\x0e\x32\x1d.antiphon.router.v1.KeyStatus\"z\n\nKeyProblem\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12.\n\nsince_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"&\n\x16ListKeyVersionsRequest\x12\x0c\n\x04slot\x18\x01 \x01(\t\"K\n\x17ListKeyVersionsResponse\x12\x30\n\x08versions\x18\x01 \x03(\x0b\x32\x1e.antiphon.router.v1.KeyVersion\"1\n\x10RotateKeyRequest\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"D\n\x11RotateKeyResponse\x12/\n\x07version\x18\x01 \x01(\x0b\x32\x1e.antiphon.router.v1.KeyVersion\"2\n\x11PromoteKeyRequest\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"E\n\x12PromoteKeyResponse\x12/\n\x07version\x18\x01 \x01(\x0b\x32\x1e.antiphon.router.v1.KeyVersion\"@\n\x10RevokeKeyRequest\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"D\n\x11RevokeKeyResponse\x12/\n\x07version\x18\x01 \x01(\x0b\x32\x1e.antiphon.router.v1.KeyVersion\"\x14\n\x12WatchKeyUseRequest\"q\n\x13WatchKeyUseResponse\x12(\n\x04uses\x18\x01 \x03(\x0b\x32\x1a.antiphon.router.v1.KeyUse\x12\x30\n\x08problems\x18\x02 \x03(\x0b\x32\x1e.antiphon.router.v1.KeyProblem\"\x14\n\x12RefreshKeysRequest\"q\n\x13RefreshKeysResponse\x12(\n\x04uses\x18\x01 \x03(\x0b\x32\x1a.antiphon.router.v1.KeyUse\x12\x30\n\x08problems\x18\x02 \x03(\x0b\x32\x1e.antiphon.router.v1.KeyProblem*\x9b\x01\n\tKeyStatus\x12\x1a\n\x16KEY_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14KEY_STATUS_CANDIDATE\x10\x01\x12\x16\n\x12KEY_STATUS_CURRENT\x10\x02\x12\x14\n\x10KEY_STATUS_GRACE\x10\x03\x12\x12\n\x0eKEY_STATUS_BAD\x10\x04\x12\x16\n\x12KEY_STATUS_REVOKED\x10\x05\x32\x93\x03\n\x0fKeyAdminService\x12o\n\x0fListKeyVersions\x12*.antiphon.router.v1.ListKeyVersionsRequest\x1a+.antiphon.router.v1.ListKeyVersionsResponse\"\x03\x90\x02\x01\x12X\n\tRotateKey\x12$.antiphon.router.v1.RotateKeyRequest\x1a%.antiphon.router.v1.RotateKeyResponse\x12[\n\nPromoteKey\x12%.antiphon.router.v1.PromoteKeyRequest\x1a&.antiphon.router.v1.PromoteKeyResponse\x12X\n\tRevokeKey\x12$.antiphon.router.v1.RevokeKeyRequest\x1a%.antiphon.router.v1.RevokeKeyResponse2\xdb\x01\n\rKeyUseService\x12\x65\n\x0bWatchKeyUse\x12&.antiphon.router.v1.WatchKeyUseRequest\x1a\'.antiphon.router.v1.WatchKeyUseResponse\"\x03\x90\x02\x01\x30\x01\x12\x63\n\x0bRefreshKeys\x12&.antiphon.router.v1.RefreshKeysRequest\x1a\'.antiphon.router.v1.RefreshKeysResponse\"\x03\x90\x02\x02\x42I\n\x16\x64\x65v.antiphon.router.v1B\tKeysProtoP\x01Z\"antiphon.dev/go/router/v1;routerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/router/v1/keys.proto\x12\x12\x61ntiphon.router.v1\x1a\x1f\x61ntiphon/router/v1/health.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x01\n\nKeyVersion\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x1d.antiphon.router.v1.KeyStatus\x12/\n\x0bstatus_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12\r\n\x05share\x18\x06 \x01(\x01\x12(\n\x04uses\x18\x07 \x03(\x0b\x32\x1a.antiphon.router.v1.KeyUse\"\xe7\x03\n\x06KeyUse\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12-\n\tload_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tin_flight\x18\x07 \x01(\x05\x12\x35\n\x11last_success_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tstaleness\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x07targets\x18\x0b \x03(\x0b\x32\x1a.antiphon.router.v1.Target\x12-\n\x06status\x18\x0c \x01(\x0e\x32\x1d.antiphon.router.v1.KeyStatus\x12.\n\ncheck_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63\x61lls\x18\x0e \x01(\x03\x12\x11\n\tsuccesses\x18\x0f \x01(\x03\"z\n\nKeyProblem\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12.\n\nsince_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"&\n\x16ListKeyVersionsRequest\x12\x0c\n\x04slot\x18\x01 \x01(\t\"}\n\x17ListKeyVersionsResponse\x12\x30\n\x08versions\x18\x01 \x03(\x0b\x32\x1e.antiphon.router.v1.KeyVersion\x12\x30\n\x08problems\x18\x02 \x03(\x0b\x32\x1e.antiphon.router.v1.KeyProblem\"1\n\x10RotateKeyRequest\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"D\n\x11RotateKeyResponse\x12/\n\x07version\x18\x01 \x01(\x0b\x32\x1e.antiphon.router.v1.KeyVersion\"2\n\x11PromoteKeyRequest\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"E\n\x12PromoteKeyResponse\x12/\n\x07version\x18\x01 \x01(\x0b\x32\x1e.antiphon.router.v1.KeyVersion\"@\n\x10RevokeKeyRequest\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"D\n\x11RevokeKeyResponse\x12/\n\x07version\x18\x01 \x01(\x0b\x32\x1e.antiphon.router.v1.KeyVersion\"\x14\n\x12WatchKeyUseRequest\"q\n\x13WatchKeyUseResponse\x12(\n\x04uses\x18\x01 \x03(\x0b\x32\x1a.antiphon.router.v1.KeyUse\x12\x30\n\x08problems\x18\x02 \x03(\x0b\x32\x1e.antiphon.router.v1.KeyProblem\"\x14\n\x12RefreshKeysRequest\"q\n\x13RefreshKeysResponse\x12(\n\x04uses\x18\x01 \x03(\x0b\x32\x1a.antiphon.router.v1.KeyUse\x12\x30\n\x08problems\x18\x02 \x03(\x0b\x32\x1e.antiphon.router.v1.KeyProblem*\x9b\x01\n\tKeyStatus\x12\x1a\n\x16KEY_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14KEY_STATUS_CANDIDATE\x10\x01\x12\x16\n\x12KEY_STATUS_CURRENT\x10\x02\x12\x14\n\x10KEY_STATUS_GRACE\x10\x03\x12\x12\n\x0eKEY_STATUS_BAD\x10\x04\x12\x16\n\x12KEY_STATUS_REVOKED\x10\x05\x32\x93\x03\n\x0fKeyAdminService\x12o\n\x0fListKeyVersions\x12*.antiphon.router.v1.ListKeyVersionsRequest\x1a+.antiphon.router.v1.ListKeyVersionsResponse\"\x03\x90\x02\x01\x12X\n\tRotateKey\x12$.antiphon.router.v1.RotateKeyRequest\x1a%.antiphon.router.v1.RotateKeyResponse\x12[\n\nPromoteKey\x12%.antiphon.router.v1.PromoteKeyRequest\x1a&.antiphon.router.v1.PromoteKeyResponse\x12X\n\tRevokeKey\x12$.antiphon.router.v1.RevokeKeyRequest\x1a%.antiphon.router.v1.RevokeKeyResponse2\xdb\x01\n\rKeyUseService\x12\x65\n\x0bWatchKeyUse\x12&.antiphon.router.v1.WatchKeyUseRequest\x1a\'.antiphon.router.v1.WatchKeyUseResponse\"\x03\x90\x02\x01\x30\x01\x12\x63\n\x0bRefreshKeys\x12&.antiphon.router.v1.RefreshKeysRequest\x1a\'.antiphon.router.v1.RefreshKeysResponse\"\x03\x90\x02\x02\x42I\n\x16\x64\x65v.antiphon.router.v1B\tKeysProtoP\x01Z\"antiphon.dev/go/router/v1;routerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,40 +41,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEYUSESERVICE'].methods_by_name['WatchKeyUse']._serialized_options = b'\220\002\001'
   _globals['_KEYUSESERVICE'].methods_by_name['RefreshKeys']._loaded_options = None
   _globals['_KEYUSESERVICE'].methods_by_name['RefreshKeys']._serialized_options = b'\220\002\002'
-  _globals['_KEYSTATUS']._serialized_start=1675
-  _globals['_KEYSTATUS']._serialized_end=1830
+  _globals['_KEYSTATUS']._serialized_start=1807
+  _globals['_KEYSTATUS']._serialized_end=1962
   _globals['_KEYVERSION']._serialized_start=152
   _globals['_KEYVERSION']._serialized_end=369
   _globals['_KEYUSE']._serialized_start=372
-  _globals['_KEYUSE']._serialized_end=777
-  _globals['_KEYPROBLEM']._serialized_start=779
-  _globals['_KEYPROBLEM']._serialized_end=901
-  _globals['_LISTKEYVERSIONSREQUEST']._serialized_start=903
-  _globals['_LISTKEYVERSIONSREQUEST']._serialized_end=941
-  _globals['_LISTKEYVERSIONSRESPONSE']._serialized_start=943
-  _globals['_LISTKEYVERSIONSRESPONSE']._serialized_end=1018
-  _globals['_ROTATEKEYREQUEST']._serialized_start=1020
-  _globals['_ROTATEKEYREQUEST']._serialized_end=1069
-  _globals['_ROTATEKEYRESPONSE']._serialized_start=1071
-  _globals['_ROTATEKEYRESPONSE']._serialized_end=1139
-  _globals['_PROMOTEKEYREQUEST']._serialized_start=1141
-  _globals['_PROMOTEKEYREQUEST']._serialized_end=1191
-  _globals['_PROMOTEKEYRESPONSE']._serialized_start=1193
-  _globals['_PROMOTEKEYRESPONSE']._serialized_end=1262
-  _globals['_REVOKEKEYREQUEST']._serialized_start=1264
-  _globals['_REVOKEKEYREQUEST']._serialized_end=1328
-  _globals['_REVOKEKEYRESPONSE']._serialized_start=1330
-  _globals['_REVOKEKEYRESPONSE']._serialized_end=1398
-  _globals['_WATCHKEYUSEREQUEST']._serialized_start=1400
-  _globals['_WATCHKEYUSEREQUEST']._serialized_end=1420
-  _globals['_WATCHKEYUSERESPONSE']._serialized_start=1422
-  _globals['_WATCHKEYUSERESPONSE']._serialized_end=1535
-  _globals['_REFRESHKEYSREQUEST']._serialized_start=1537
-  _globals['_REFRESHKEYSREQUEST']._serialized_end=1557
-  _globals['_REFRESHKEYSRESPONSE']._serialized_start=1559
-  _globals['_REFRESHKEYSRESPONSE']._serialized_end=1672
-  _globals['_KEYADMINSERVICE']._serialized_start=1833
-  _globals['_KEYADMINSERVICE']._serialized_end=2236
-  _globals['_KEYUSESERVICE']._serialized_start=2239
-  _globals['_KEYUSESERVICE']._serialized_end=2458
+  _globals['_KEYUSE']._serialized_end=859
+  _globals['_KEYPROBLEM']._serialized_start=861
+  _globals['_KEYPROBLEM']._serialized_end=983
+  _globals['_LISTKEYVERSIONSREQUEST']._serialized_start=985
+  _globals['_LISTKEYVERSIONSREQUEST']._serialized_end=1023
+  _globals['_LISTKEYVERSIONSRESPONSE']._serialized_start=1025
+  _globals['_LISTKEYVERSIONSRESPONSE']._serialized_end=1150
+  _globals['_ROTATEKEYREQUEST']._serialized_start=1152
+  _globals['_ROTATEKEYREQUEST']._serialized_end=1201
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=1203
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=1271
+  _globals['_PROMOTEKEYREQUEST']._serialized_start=1273
+  _globals['_PROMOTEKEYREQUEST']._serialized_end=1323
+  _globals['_PROMOTEKEYRESPONSE']._serialized_start=1325
+  _globals['_PROMOTEKEYRESPONSE']._serialized_end=1394
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1396
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1460
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=1462
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=1530
+  _globals['_WATCHKEYUSEREQUEST']._serialized_start=1532
+  _globals['_WATCHKEYUSEREQUEST']._serialized_end=1552
+  _globals['_WATCHKEYUSERESPONSE']._serialized_start=1554
+  _globals['_WATCHKEYUSERESPONSE']._serialized_end=1667
+  _globals['_REFRESHKEYSREQUEST']._serialized_start=1669
+  _globals['_REFRESHKEYSREQUEST']._serialized_end=1689
+  _globals['_REFRESHKEYSRESPONSE']._serialized_start=1691
+  _globals['_REFRESHKEYSRESPONSE']._serialized_end=1804
+  _globals['_KEYADMINSERVICE']._serialized_start=1965
+  _globals['_KEYADMINSERVICE']._serialized_end=2368
+  _globals['_KEYUSESERVICE']._serialized_start=2371
+  _globals['_KEYUSESERVICE']._serialized_end=2590
 # @@protoc_insertion_point(module_scope)

@@ -46,7 +46,7 @@ class KeyVersion(_message.Message):
     def __init__(self, slot: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[KeyStatus, str]] = ..., status_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fingerprint: _Optional[str] = ..., share: _Optional[float] = ..., uses: _Optional[_Iterable[_Union[KeyUse, _Mapping]]] = ...) -> None: ...
 
 class KeyUse(_message.Message):
-    __slots__ = ("backend", "instance", "slot", "version", "fingerprint", "load_time", "in_flight", "last_success_time", "last_use_time", "staleness", "targets", "status")
+    __slots__ = ("backend", "instance", "slot", "version", "fingerprint", "load_time", "in_flight", "last_success_time", "last_use_time", "staleness", "targets", "status", "check_time", "calls", "successes")
     BACKEND_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,9 @@ class KeyUse(_message.Message):
     STALENESS_FIELD_NUMBER: _ClassVar[int]
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    CHECK_TIME_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSES_FIELD_NUMBER: _ClassVar[int]
     backend: str
     instance: str
     slot: str
@@ -71,7 +74,10 @@ class KeyUse(_message.Message):
     staleness: _duration_pb2.Duration
     targets: _containers.RepeatedCompositeFieldContainer[_health_pb2.Target]
     status: KeyStatus
-    def __init__(self, backend: _Optional[str] = ..., instance: _Optional[str] = ..., slot: _Optional[str] = ..., version: _Optional[int] = ..., fingerprint: _Optional[str] = ..., load_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_flight: _Optional[int] = ..., last_success_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_use_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., staleness: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[_health_pb2.Target, _Mapping]]] = ..., status: _Optional[_Union[KeyStatus, str]] = ...) -> None: ...
+    check_time: _timestamp_pb2.Timestamp
+    calls: int
+    successes: int
+    def __init__(self, backend: _Optional[str] = ..., instance: _Optional[str] = ..., slot: _Optional[str] = ..., version: _Optional[int] = ..., fingerprint: _Optional[str] = ..., load_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_flight: _Optional[int] = ..., last_success_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_use_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., staleness: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[_health_pb2.Target, _Mapping]]] = ..., status: _Optional[_Union[KeyStatus, str]] = ..., check_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., calls: _Optional[int] = ..., successes: _Optional[int] = ...) -> None: ...
 
 class KeyProblem(_message.Message):
     __slots__ = ("slot", "version", "rule", "message", "since_time")
@@ -94,10 +100,12 @@ class ListKeyVersionsRequest(_message.Message):
     def __init__(self, slot: _Optional[str] = ...) -> None: ...
 
 class ListKeyVersionsResponse(_message.Message):
-    __slots__ = ("versions",)
+    __slots__ = ("versions", "problems")
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     versions: _containers.RepeatedCompositeFieldContainer[KeyVersion]
-    def __init__(self, versions: _Optional[_Iterable[_Union[KeyVersion, _Mapping]]] = ...) -> None: ...
+    problems: _containers.RepeatedCompositeFieldContainer[KeyProblem]
+    def __init__(self, versions: _Optional[_Iterable[_Union[KeyVersion, _Mapping]]] = ..., problems: _Optional[_Iterable[_Union[KeyProblem, _Mapping]]] = ...) -> None: ...
 
 class RotateKeyRequest(_message.Message):
     __slots__ = ("slot", "version")

@@ -283,7 +283,8 @@ class KeyUseServiceServicer(object):
 
     def WatchKeyUse(self, request, context):
         """Streams the keys of this process: everything first, then everything again
-        after each change, at most once a second. `staleness` alone is no change.
+        after each change: of a stage at once, of anything else at most once a
+        second. `staleness` alone is no change.
 
         Errors: PERMISSION_DENIED (not a router or coordinator).
         """
