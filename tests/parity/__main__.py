@@ -1,4 +1,4 @@
-"""`python tests/parity [pytest options]`: the parity suite for every provider, into docs/results/parity.json.
+"""`python tests/parity [pytest options]`: parity suite and dead streams of all providers into docs/results/parity.json.
 
 `python tests/parity fuzz [COUNT]`: so many damaged answers per codec (or $FUZZ), into docs/results/fuzz.json.
 `python tests/parity pages`: make the pages anew from the results there are.
@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import dead_streams
 import fuzz
 import parity_file
 import results
@@ -41,9 +42,11 @@ def _parity(arguments: list[str]) -> int:
         print("not all of the suite was run; nothing is written")
         return code
     told = json.loads(results.RESULTS.read_text())
-    print(results.page(told, parity_file.discover()))
-    print(*told["unreviewed"], sep="\n")
-    return code or int(bool(told["failed"] or told["unreviewed_paths"]))
+    dead = dead_streams.run()
+    results.write(results.RESULTS, {**told, "dead_streams": dead.report()})
+    print(results.PAGE.read_text())
+    print(*told["unreviewed"], *dead.wrong, sep="\n")
+    return code or int(bool(told["failed"] or told["unreviewed_paths"] or dead.wrong))
 
 
 def _fuzz(count: int) -> int:

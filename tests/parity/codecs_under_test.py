@@ -1,7 +1,7 @@
 """Owns the way from a fixture of a vendor's answer through that vendor's codec, for every operation that has one.
 
 A fixture is a JSON file in corpus/<provider>: `answers` names the operation, `events` or `body` is what the vendor
-sends, `request` what was asked where the codec has to know it (proto JSON).
+sends, `request` what was asked where the codec has to know it (proto JSON), `fails` that it is no answer.
 """
 
 import itertools
@@ -21,6 +21,7 @@ from antiphon.llm.v1 import embedding_pb2, rerank_pb2
 from antiphon_contract.errors import Reason, failure
 from antiphon_wires.openai_chat import codec as openai_chat
 from antiphon_wires.openai_chat.vendor import Vendor
+from antiphon_wires.openai_responses import codec as responses
 
 CORPUS = Path(__file__).parent / "corpus"
 Reads = Sequence[bytes]
@@ -36,6 +37,8 @@ class Fixture:
     said: Any
     """The list of events, or the body."""
     request: dict[str, Any]
+    fails: bool = False
+    """It is no answer but a failure of the vendor; what it says is looked for in the error."""
 
     @property
     def codec(self) -> "Codec":
@@ -51,13 +54,15 @@ class Codec:
     streams: bool = False
 
 
-def fixtures(provider: str = "*") -> list[Fixture]:
+def fixtures(provider: str = "**") -> list[Fixture]:
     """All, or those of one provider."""
     found = []
     for path in sorted(CORPUS.glob(f"{provider}/*.json")):
         raw = json.loads(path.read_text())
         said = raw["events"] if "events" in raw else raw["body"]
-        found.append(Fixture(path.parent.name, path.stem, raw["answers"], said, raw.get("request", {})))
+        owner = path.parent.relative_to(CORPUS).as_posix()
+        request, fails = raw.get("request", {}), raw.get("fails", False)
+        found.append(Fixture(owner, path.stem, raw["answers"], said, request, fails))
     return found
 
 
@@ -122,6 +127,13 @@ def _listed(read: Callable[[str], Message], body: bytes) -> Message:
         raise failure(Reason.ERROR_REASON_UPSTREAM_PROTOCOL, "an entry of the list of models cannot be read") from None
 
 
+def _count_responses(body: bytes, _: dict[str, Any]) -> list[Message]:
+    try:
+        return [responses.read_count(body)]
+    except ValueError:
+        raise failure(Reason.ERROR_REASON_UPSTREAM_PROTOCOL, "no count of tokens") from None
+
+
 def _embed_cohere(body: bytes, request: dict[str, Any]) -> list[Message]:
     asked = json_format.ParseDict(request, embedding_pb2.EmbedRequest())
     return [cohere.read_embeddings(body, asked, cohere.encode_embed(asked, model="m"), {}, 0.0)]
@@ -148,6 +160,8 @@ CODECS: dict[tuple[str, str], Codec] = {
     ),
     ("openai", "embed"): _whole(_embed_openai),
     ("openai", "models"): _whole(_models_openai),
+    ("openai/responses", "chat"): _streaming(partial(responses.ResponseStream, openai_chat.OPENAI), named=True),
+    ("openai/responses", "count"): _whole(_count_responses),
     ("anthropic", "chat"): _streaming(anthropic.MessageStream, named=True),
     ("anthropic", "models"): _whole(_models_anthropic),
     ("cohere", "chat"): _streaming(cohere.ChatStream, named=True),

@@ -105,8 +105,8 @@ def _holds(made: Sequence[Message], wanted: Any) -> bool:
 def _made(fixture: Fixture, said: Any) -> list[Message] | None:
     try:
         return list(fixture.codec.read([fixture.codec.write(said)], fixture.request))
-    except CallFailure:
-        return None
+    except CallFailure as failed:
+        return [failed.error] if fixture.fails else None
 
 
 # -- the ledger
@@ -180,9 +180,11 @@ def complaints(file: ParityFile, section: Section, found: Sequence[Entry]) -> li
 
 
 def _new(section: Section, path: str, worst: Verdict) -> str:
+    rest = "*" if path == "$" else f"{path}.*"
+    dropped = rest in section.beyond and section.beyond[rest].status == "dropped"
     if worst == "lost":
-        return "" if path in section.leaks else "loses new members"
-    return "loses no new members any more; take it out of `leaks`" if path in section.leaks else ""
+        return "" if dropped else "loses new members"
+    return f"loses no new members; `{rest}` cannot be dropped" if dropped else ""
 
 
 def _known(field: Field | None, worst: Verdict, best: Verdict) -> str:

@@ -1,5 +1,7 @@
 """Owns the format of `services/providers/<provider>/parity.yaml`: what becomes of each field of the vendor's SDK.
 
+A second wire of the provider has a file of its own, `parity.<wire>.yaml`, and is called `<provider>/<wire>`.
+
     sdk: openai                       the distribution whose installed types are meant
     requests:                         what we send, by operation
       chat:
@@ -15,10 +17,12 @@
       chat:
         of: […]
         corpus: chat                  the fixtures in tests/parity/corpus/<provider> that show every field
+        repeats:                      what stands here as it stands somewhere above, under another path
+          output[]: {of: item, as: {dropped: why}}
         never: why                    in place of `corpus`: such an answer is not asked for
         fields: {…}
-        beyond: {…}                   the same for what no type of the SDK tells
-        leaks: {path: why}            objects whose new members are lost, `$` is the whole; to be mended
+        beyond: {…}                   the same for what no type of the SDK tells; `path.*`, `*` of the whole, is
+                                      what an object may hold besides
     features:                         rows of the README's table: a feature to the fields that it takes
       Tools: [requests.chat tools[].function.name]
 
@@ -34,7 +38,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 STATUSES = ("native", "emulated", "passthrough", "unsupported", "dropped")
 _REASONED = ("emulated", "unsupported", "dropped")
-_MEMBERS = {"of", "fields", "like", "corpus", "never", "beyond", "leaks"}
+_MEMBERS = {"of", "fields", "like", "repeats", "corpus", "never", "beyond"}
 
 
 class ParityError(Exception):
@@ -60,7 +64,6 @@ class Section:
     corpus: str = ""
     never: str = ""
     beyond: dict[str, Field] = field(default_factory=dict)
-    leaks: dict[str, str] = field(default_factory=dict)
 
     def find(self, path: str, value: object = None) -> Field | None:
         """What becomes of a leaf: told by itself, by its value, or by an object that is not typed further."""
@@ -92,12 +95,14 @@ class ParityFile:
 
 def discover(root: Path = ROOT) -> list[ParityFile]:
     """Those of every provider that has one, by name."""
-    return [load(path) for path in sorted(root.glob("services/providers/*/parity.yaml"))]
+    files = [load(path) for path in root.glob("services/providers/*/parity*.yaml")]
+    return sorted(files, key=lambda file: file.provider)
 
 
 def load(path: Path) -> ParityFile:
     """Raises ParityError."""
-    return parse(path.read_text(), path.parent.name)
+    wire = path.name.removeprefix("parity.").removesuffix("yaml").rstrip(".")
+    return parse(path.read_text(), f"{path.parent.name}/{wire}" if wire else path.parent.name)
 
 
 def parse(text: str, provider: str) -> ParityFile:
@@ -125,17 +130,34 @@ def _section(name: str, raw: dict[str, Any], others: dict[str, Section], directi
         raise ParityError(f"{name}: like {raw['like']!r}, which does not stand above it")
     if direction == "responses" and ("corpus" in raw) == ("never" in raw):
         raise ParityError(f"{name}: say `corpus`, or `never` and why")
-    inherited = dict(others[like].fields) if like else {}
+    fields = (dict(others[like].fields) if like else {}) | _fields(raw.get("fields", {}), name)
+    for path, told in _mapping(raw.get("repeats", {}), name).items():
+        fields |= _repeated(str(path), _mapping(told, name), fields, others)
     return Section(
         name,
         tuple(raw.get("of", ())),
-        inherited | _fields(raw.get("fields", {}), name),
+        fields,
         like,
         str(raw.get("corpus", "")),
         str(raw.get("never", "")),
         _fields(raw.get("beyond", {}), name),
-        _mapping(raw.get("leaks", {}), name),
     )
+
+
+def _repeated(path: str, raw: dict[str, Any], fields: dict[str, Field], others: dict[str, Section]) -> dict[str, Field]:
+    """The fields below `of`, of this section or of another ("requests.chat tools[]"), as fields below `path`.
+
+    `path` may be empty: then they are those of the whole. Their fate is what `as` says, else their own.
+    """
+    section, _, begin = str(raw.get("of", "")).rpartition(" ")
+    if section and section not in others:
+        raise ParityError(f"{path}: of {section!r}, which does not stand above it")
+    fate = _field(raw["as"], path) if "as" in raw else None
+    source = others[section].fields if section else fields
+    below = {name[len(begin) + 1 :]: one for name, one in source.items() if name.startswith(f"{begin}.")}
+    if not below:
+        raise ParityError(f"{path}: nothing stands below {begin!r}")
+    return {f"{path}.{name}" if path else name: fate or one for name, one in below.items()}
 
 
 def _fields(raw: Any, name: str) -> dict[str, Field]:

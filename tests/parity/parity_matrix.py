@@ -57,14 +57,13 @@ def cell_of(item: pytest.Item) -> Cell | None:
         return None
     if not any(base.__module__.startswith("antiphon_conformance.") for base in item.cls.__mro__):
         return None
+    label = getattr(item.cls, "label", "") or provider
     given = {name: str(value) for name, value in item.callspec.params.items()} if hasattr(item, "callspec") else {}
     mode = [given.get("target", "direct"), given.get("ask", "")]
     mode += [one for one in ("unary", "stream") if one in item.fixturenames and not given.get("ask")]
     more = [value for name, value in given.items() if name not in ("target", "ask")]
     case = item.originalname.removeprefix("test_").replace("_", " ")
-    return Cell(
-        provider, f"{case} ({', '.join(more)})" if more else case, " ".join(one for one in mode if one in _MODES)
-    )
+    return Cell(label, f"{case} ({', '.join(more)})" if more else case, " ".join(one for one in mode if one in _MODES))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -101,6 +101,7 @@ def page(told: dict[str, Any], files: Sequence[ParityFile]) -> str:
         f"{len(told['excused'])} cases excused, {told['unreviewed_paths']} paths unreviewed. A case runs in up to four "
         "modes: directly and through the router, unary and as a stream.",
         "",
+        *_dead(told.get("dead_streams")),
         "## Cases",
         "",
         f"| Case | {' | '.join(providers)} |",
@@ -111,7 +112,7 @@ def page(told: dict[str, Any], files: Sequence[ParityFile]) -> str:
     ]
     lines += ["", "`n/m`: passed in n of m modes; –: not a case for this provider.", "", "## Excused", ""]
     lines += [f"* {one['provider']}, {one['case']}: {one['reason']}" for one in told["excused"]] or ["Nothing."]
-    return "\n".join([*lines, "", *_fields(files), "", *_leaks(files)]) + "\n"
+    return "\n".join([*lines, "", *_fields(files), "", *_closed(files)]) + "\n"
 
 
 def _cell(modes: dict[str, str] | None) -> str:
@@ -120,6 +121,17 @@ def _cell(modes: dict[str, str] | None) -> str:
     count = Counter(modes.values())
     bad = [f"**{count[word]} {word}**" for word in ("failed", "excused") if count[word]]
     return ", ".join([f"{count['passed']}/{len(modes)}", *bad])
+
+
+def _dead(told: dict[str, Any] | None) -> list[str]:
+    if told is None:
+        return []
+    return [
+        f"{told['count']} streams that the vendor never finished ({', '.join(told['endings'])}), through "
+        f"{len(told['providers'])} services: {told['reported_finished']} reported as finished, "
+        f"{told['without_usage']} without usage.",
+        "",
+    ]
 
 
 def _fields(files: Sequence[ParityFile]) -> list[str]:
@@ -132,12 +144,14 @@ def _fields(files: Sequence[ParityFile]) -> list[str]:
     return lines
 
 
-def _leaks(files: Sequence[ParityFile]) -> list[str]:
+def _closed(files: Sequence[ParityFile]) -> list[str]:
+    """Where a member that nobody has heard of is not kept: reviewed, as any drop is."""
     lines = ["## Objects whose new members are not kept", ""]
-    leaks = [
-        f"* {file.provider}, {section.name}, `{path}`: {reason}"
+    closed = [
+        f"* {file.provider}, {section.name}, `{path}`: {told.reason}"
         for file in files
         for section in file.responses
-        for path, reason in section.leaks.items()
+        for path, told in section.beyond.items()
+        if told.status == "dropped" and path.rpartition(".")[2] == "*"
     ]
-    return lines + (leaks or ["None."])
+    return lines + (closed or ["None."])

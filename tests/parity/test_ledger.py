@@ -55,7 +55,7 @@ FIELDS = {path: Field("native") for path in ("kept", "number", "lost", "told", "
 FILE = ParityFile("judged", "sdk", {}, {})
 
 
-def _judge(fields: dict[str, Field], leaks: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def _judge(fields: dict[str, Field], beyond: dict[str, Field], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def read(reads: Sequence[Any], _: object) -> Iterator[Message]:
         said = reads[0]
         native = f"{said['below']}"
@@ -63,7 +63,7 @@ def _judge(fields: dict[str, Field], leaks: dict[str, str], monkeypatch: pytest.
         yield response_pb2.Warning(message=message, path=str(said["number"]), native_json=native)
 
     monkeypatch.setitem(CODECS, ("judged", "x"), Codec(lambda said: said, read))
-    section = Section("responses.x", (), fields, corpus="x", leaks=leaks)
+    section = Section("responses.x", (), fields, corpus="x", beyond=beyond)
     return ledger.complaints(FILE, section, ledger.entries(Fixture("judged", "f", "x", SAID, {})))
 
 
@@ -76,14 +76,18 @@ def test_what_is_lost_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_reviewed_is_not_and_a_review_out_of_date_is(monkeypatch: pytest.MonkeyPatch) -> None:
     reviewed = FIELDS | {"lost": Field("dropped", "why")}
-    assert _judge(reviewed, {"$": "why"}, monkeypatch) == []
-    assert _judge(reviewed | {"kept": Field("dropped", "why")}, {"$": "why", "below": "why"}, monkeypatch) == [
-        "judged responses.x: below loses no new members any more; take it out of `leaks`",
+    rest = {"*": Field("dropped", "why")}
+    assert _judge(reviewed, rest, monkeypatch) == []
+    assert _judge(reviewed, {"*": Field("passthrough")}, monkeypatch) == ["judged responses.x: $ loses new members"]
+    out_of_date = rest | {"below.*": Field("dropped", "why")}
+    assert _judge(reviewed | {"kept": Field("dropped", "why")}, out_of_date, monkeypatch) == [
+        "judged responses.x: below loses no new members; `below.*` cannot be dropped",
         "judged responses.x: kept is said to be dropped, and is kept",
     ]
     del reviewed["told"]
-    assert _judge(reviewed, {"$": "why"}, monkeypatch) == [
-        "judged responses.x: told is in the corpus, and nothing is said of it"
+    assert _judge(reviewed, {"below.x": Field("native")} | {"$": Field("native")}, monkeypatch) == [
+        "judged responses.x: $ loses new members",
+        "judged responses.x: told is in the corpus, and nothing is said of it",
     ]
 
 

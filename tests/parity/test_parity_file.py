@@ -24,6 +24,39 @@ def test_a_good_file() -> None:
     assert file.features == {"Tools": (("requests.chat", "x"),)}
 
 
+REPEATING = """
+sdk: openai
+requests:
+  chat:
+    of: [a.B]
+    fields: {"tools[].name": native, "tools[].kind=a": native}
+    repeats: {"input[].tools[]": {of: "tools[]"}}
+responses:
+  chat:
+    of: [a.C]
+    corpus: chat
+    fields: {x.y: native}
+    repeats: {"echo[]": {of: "requests.chat tools[]", as: {dropped: why}}, z: {of: x, as: passthrough}}
+  answer: {of: [a.D], never: why, repeats: {"": {of: responses.chat x}}}
+"""
+
+
+def test_what_stands_in_several_places_is_told_once() -> None:
+    sections = parity_file.parse(REPEATING, "p").sections
+    native, dropped = Field("native"), Field("dropped", "why")
+    names = ("name", "kind=a")
+    assert sections["requests.chat"].fields == {
+        **{f"tools[].{name}": native for name in names},
+        **{f"input[].tools[].{name}": native for name in names},
+    }
+    assert sections["responses.chat"].fields == {
+        "x.y": native,
+        "z.y": Field("passthrough"),
+        **{f"echo[].{name}": dropped for name in names},
+    }
+    assert sections["responses.answer"].fields == {"y": native}
+
+
 @pytest.mark.parametrize(
     ("path", "value", "found"),
     [
@@ -52,6 +85,8 @@ def test_how_a_leaf_is_found(path: str, value: object, found: bool) -> None:
         ("of: [a.B]", "types: [a.B]", "['types'] mean nothing here"),
         ("sdk: openai", "sdk: openai\nsdks: x", "['sdks'] mean nothing here"),
         ("fields: {w: passthrough}", "fields: [w]", "must be a mapping"),
+        ("fields: {w: passthrough}", "repeats: {a: {of: q.r x}}", "'q.r', which does not stand above it"),
+        ("fields: {w: passthrough}", "repeats: {a: {of: none}}", "nothing stands below 'none'"),
     ],
 )
 def test_what_is_wrong_is_named(before: str, after: str, complaint: str) -> None:

@@ -69,6 +69,11 @@ def test_the_summary_and_the_page(matrix: parity_matrix.Matrix) -> None:
         "unreviewed_paths": 1,
     }
     page = results.page(told, parity_file.discover())
+    assert "never finished" not in page
+    dead = {"count": 9, "reported_finished": 2, "without_usage": 1, "providers": ["p"], "endings": {"FIN": 9}}
+    assert "9 streams that the vendor never finished (FIN), through 1 services: 2 reported as finished, 1" in (
+        results.page({**told, "dead_streams": dead}, parity_file.discover())
+    )
     assert "| breaks | 1/2, **1 failed** |" in page
     assert "| is excused | 0/2, **2 excused** |" in page
     assert "* p, is excused: not yet" in page

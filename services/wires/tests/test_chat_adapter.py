@@ -1,29 +1,27 @@
 """The adapter against a vendor by script: one call, the right bytes, typed failures, no leaks."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import time
 from dataclasses import replace
 
+import adapter_calls
 import pytest
-from google.protobuf import text_format
+from adapter_calls import SSE, failure
 
-from antiphon.llm.v1 import chat_pb2, models_pb2
-from antiphon_contract.errors import CallFailure, Reason, reason_name
-from antiphon_contract.fold import Fold
-from antiphon_kit.provider import Turn
+from antiphon.llm.v1 import models_pb2
+from antiphon_contract.errors import Reason, reason_name
+from antiphon_kit import egress
 from antiphon_kit.secrets import EnvSecret, FileSecret
 from antiphon_kit.settings import ServiceSettings
-from antiphon_wires.openai_chat import adapter as adapters
+from antiphon_wires import readiness
 from antiphon_wires.openai_chat.adapter import OpenAIChatAdapter
 from antiphon_wires.openai_chat.codec import COMPATIBLE, OPENAI
 from antiphon_wires.openai_chat.service import known_vendor
 
 KEY = "sk-test-0123456789abcdef"
 HEAD = {"id": "c1", "created": 1, "model": "gpt-6"}
-SSE = {"Content-Type": "text/event-stream"}
 
 
 def chunk(content=None, finish=None, **more):
@@ -37,29 +35,15 @@ DONE = b"data: [DONE]\n\n"
 
 
 def turn(text="", model="gpt-6"):
-    request = text_format.Parse(
-        'prompt { messages { role: ROLE_USER parts { text { text: "hi" } } } }' + text,
-        chat_pb2.StreamGenerateRequest(),
-    )
-    return Turn(request=request, model=model, state_domain="acc")
+    return adapter_calls.turn(text, model)
 
 
 async def batches(provider, a_turn=None):
-    async with contextlib.aclosing(provider.generate(a_turn or turn())) as found:
-        return [batch async for batch in found]
+    return await adapter_calls.batches(provider, a_turn or turn())
 
 
 async def fold(provider, a_turn=None):
-    folded = Fold()
-    for batch in await batches(provider, a_turn):
-        folded.feed_events(batch)
-    return folded
-
-
-async def failure(awaitable):
-    with pytest.raises(CallFailure) as raised:
-        await awaitable
-    return raised.value.error
+    return await adapter_calls.fold(provider, a_turn or turn())
 
 
 @pytest.fixture
@@ -118,7 +102,7 @@ async def test_one_batch_per_read(vendor, provider):
 
 
 async def test_a_vendor_that_holds_the_line_after_its_last_word_does_not_delay_the_end(vendor, provider, monkeypatch):
-    monkeypatch.setattr(adapters, "_REST_S", 0.05)
+    monkeypatch.setattr(egress, "_REST_S", 0.05)
 
     async def reply(_, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
@@ -333,15 +317,28 @@ async def test_a_list_of_models_that_is_none(vendor, provider, body):
     assert reason_name((await failure(provider.list_models())).reason) == "UPSTREAM_PROTOCOL"
 
 
+async def test_a_date_that_is_none_spoils_no_list(vendor, provider):
+    dates = ("soon", "2027-04-01T00:00:00+02:00", "")
+    listed = ",".join(f'{{"id": "m{number}", "shutdown_date": "{date}"}}' for number, date in enumerate(dates))
+    vendor.says(f'{{"data": [{listed}]}}'.encode(), Content_Type="application/json")
+    odd, offset, empty = await provider.list_models()
+    assert {model.lifecycle for model in (odd, offset, empty)} == {models_pb2.Model.LIFECYCLE_DEPRECATED}
+    assert offset.retire_time.ToJsonString() == "2027-03-31T22:00:00Z"
+    assert not odd.HasField("retire_time")
+    assert not empty.HasField("retire_time")
+    assert "soon" in odd.native_json
+
+
 async def test_readiness_asks_at_most_once_a_minute_while_all_is_well(vendor, provider, monkeypatch):
     vendor.says(MODELS)
     for _ in range(3):
         await provider.ready()
     assert len(vendor.requests) == 1
-    monkeypatch.setattr(adapters, "READY_FOR_S", 0.0)
-    provider._ready_until_s = 0.0
-    await provider.ready()
-    assert len(vendor.requests) == 2
+    monkeypatch.setattr(readiness, "READY_FOR_S", 0.0)
+    provider._readiness = readiness.Readiness()
+    for _ in range(2):
+        await provider.ready()
+    assert len(vendor.requests) == 3
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "PROVIDER_CREDENTIALS"), (500, "PROVIDER_ERROR")])

@@ -203,3 +203,9 @@ def test_what_is_no_whole_answer_is_a_failure(data):
 def test_a_chunk_without_text_is_no_content():
     data = chunk() + chunk("a") + chunk("", "stop") + DONE
     assert fold(data).response().candidates[0].message.parts[0].text.text == "a"
+
+
+def test_asking_for_what_happens_anyway_is_no_loss():
+    poor = replace(OPENAI, params={"candidate_count": None})
+    text = PROMPT + "params { candidate_count: 1 } options { unsupported_policy: UNSUPPORTED_POLICY_ERROR }"
+    assert "n" not in encode(text, poor)[0]

@@ -140,9 +140,17 @@ def test_facts_around_the_vectors():
     assert (response.start.provider_response_id, response.start.provider_request_id) == ("emb-1", "req-1")
     assert response.start.rate_limits[0].remaining == 7
     assert response.start.model == ""
+    assert response.start.create_time.seconds == 5
     assert response.end.native_json == '{"timings":{"a": 1.1}}'
     assert not response.end.HasField("usage")
     assert not decode(json.dumps({"data": [vector(1.0)] * 2}).encode()).end.HasField("usage")
+
+
+def test_what_is_new_in_a_vector_is_kept_as_it_stands():
+    body = answer(vector(1.0), {**vector(2.0), "score": 1.50}, more=[1]).replace(b"1.5}", b"1.50}")
+    response = decode(body)
+    assert response.sets[0].data == struct.pack("<2f", 1.0, 2.0)
+    assert response.end.native_json == '{"data":[{},{"score":1.50}],"more":[1]}'
 
 
 def test_other_dimensions_than_asked_for_are_told():

@@ -266,3 +266,37 @@ def test_large_media_arrives_whole():
     sent = json.loads(encode_request(request, OPENAI, model="m").body)
     url = sent["messages"][0]["content"][0]["image_url"]["url"]
     assert base64.b64decode(url.partition(",")[2]) == data
+
+
+DEFAULTS = "params { candidate_count: 1 parallel_tool_calls: true logprobs: false top_logprobs: 0 }"
+LOST = {"candidate_count": None, "parallel_tool_calls": None, "logprobs": None, "top_logprobs": None}
+
+
+def test_asking_for_what_happens_anyway_is_no_loss():
+    assert body(USER + DEFAULTS)["n"] == 1
+    poor = replace(OPENAI, params=LOST)
+    assert body(USER + DEFAULTS + ERROR, poor).keys() == {"model", "messages", "stream", "stream_options"}
+    assert not warnings(USER + DEFAULTS, poor)
+
+
+@pytest.mark.parametrize("param", ["candidate_count: 2", "parallel_tool_calls: false", "logprobs: true"])
+def test_asking_for_anything_else_is(param):
+    name = param.partition(":")[0]
+    assert refused(f"{USER} params {{ {param} }}", replace(OPENAI, params=LOST)) == (
+        "PARAM_UNSUPPORTED",
+        f"params.{name}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("dialect", "model", "operations"),
+    [
+        (OPENAI, "gpt-6", ["generate"]),
+        (OPENAI, "text-embedding-4", ["embed"]),
+        (OPENAI, "davinci-002", ["complete"]),
+        (OPENAI, "tts-1", []),
+        (COMPATIBLE, "tts-1", ["generate", "complete", "embed"]),
+    ],
+)
+def test_what_a_models_id_tells_of_its_operations(dialect, model, operations):
+    assert list(dialect.operations_of(model)) == operations

@@ -58,6 +58,7 @@ def openai_error(code=None, message="m", kind="t", **more):
         (503, b"", "PROVIDER_ERROR"),
         (529, b"", "PROVIDER_OVERLOADED"),
         (599, b"", "PROVIDER_ERROR"),
+        (501, openai_error(kind="not_supported_error"), "OPERATION_UNSUPPORTED"),
         (308, b"", "UPSTREAM_PROTOCOL"),
     ],
 )  # fmt: skip

@@ -52,6 +52,16 @@ def test_byte_by_byte():
     assert decode(*(bytes([byte]) for byte in STREAM)) == EVENTS
 
 
+def test_a_line_end_in_two_reads_is_one_within_an_event_too():
+    assert decode(b"data: a\r", b"\ndata: b\r\n\r\n") == [("", b"a\nb")]
+
+
+def test_a_byte_order_mark_hides_no_event():
+    stream = b"\xef\xbb\xbfdata: 1\n\n"
+    for at in range(5):
+        assert decode(stream[:at], stream[at:]) == [("", b"1")], at
+
+
 @given(st.lists(st.sampled_from([b"data: x", b"\n", b"\r", b"\r\n", b":c", b"event: e", b"d"]), max_size=12), st.data())
 def test_any_split_of_any_stream_gives_the_same_events(tokens, data):
     stream = b"".join(tokens)
@@ -74,6 +84,13 @@ def test_an_endless_event_is_refused_instead_of_filling_memory():
     with pytest.raises(CallFailure) as raised:
         decoder.feed(b"x" * 90)
     assert raised.value.error.reason == Reason.ERROR_REASON_UPSTREAM_PROTOCOL
+
+
+def test_nor_is_one_read_that_begins_behind_a_whole_event():
+    decoder = SseDecoder(max_event_bytes=100)
+    assert decoder.feed(b"data: 1\n\ndata: " + b"x" * 200) == [("", b"1")]
+    with pytest.raises(CallFailure):
+        decoder.close()
 
 
 def test_a_long_line_in_small_pieces_is_not_quadratic():

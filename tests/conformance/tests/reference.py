@@ -25,6 +25,7 @@ KEY = "sk-reference-canary-4711"
 End = response_pb2.ResponseEnd
 PARAMS = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty",
           "seed", "logprobs", "parallel_tool_calls", "store", "top_logprobs")  # fmt: skip
+KEEPALIVE_S = 1.0
 RANGES = {"max_output_tokens": (1, 1e9), "temperature": (0, 9), "top_p": (1e-9, 1), "candidate_count": (1, 9)}
 ROLES = {1: "system", 2: "developer", 3: "user", 4: "assistant", 5: "tool"}
 INCOMPLETE = {response_pb2.FINISH_REASON_MAX_OUTPUT_TOKENS, response_pb2.FINISH_REASON_CONTENT_FILTER}
@@ -195,7 +196,7 @@ class Reference(chat_pb2_grpc.ChatServiceServicer, models_pb2_grpc.ModelServiceS
                         due = progress + (limit.ToNanoseconds() / 1e9 or 60)
                         if limits.HasField("per_attempt"):
                             due = min(due, started + limits.per_attempt.ToNanoseconds() / 1e9)
-                        await asyncio.wait({reading}, timeout=min(15.0, max(0.0, due - time.monotonic())))
+                        await asyncio.wait({reading}, timeout=min(KEEPALIVE_S, max(0.0, due - time.monotonic())))
                         if not reading.done() and time.monotonic() < due:
                             yield None
                         elif not reading.done() or (time.monotonic() > due and not content):

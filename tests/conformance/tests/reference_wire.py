@@ -171,7 +171,7 @@ QUOTA = ("insufficient_quota", "spend_limit", "credit_balance")
 BY_STATUS = {
     400: "INVALID_REQUEST", 401: "PROVIDER_CREDENTIALS", 402: "QUOTA_EXHAUSTED", 403: "PROVIDER_CREDENTIALS",
     404: "MODEL_NOT_FOUND", 408: "PROVIDER_ERROR", 409: "CONFLICT", 413: "REQUEST_TOO_LARGE", 425: "PROVIDER_ERROR",
-    429: "RATE_LIMITED", 529: "PROVIDER_OVERLOADED",
+    429: "RATE_LIMITED", 501: "OPERATION_UNSUPPORTED", 529: "PROVIDER_OVERLOADED",
 }  # fmt: skip
 BY_CODE = {"context_length_exceeded": "CONTEXT_LENGTH_EXCEEDED", "content_policy_violation": "CONTENT_BLOCKED",
            "server_is_overloaded": "PROVIDER_OVERLOADED"}  # fmt: skip

@@ -25,4 +25,4 @@ async def target(vendor: Vendor) -> AsyncIterator[Target]:
 
 
 class TestReference(WireConformance):
-    pass
+    keepalive_after_s = reference.KEEPALIVE_S

@@ -4,12 +4,13 @@ import asyncio
 import time
 
 import pytest
-from anthropic_calls import ANSWER, JSON, KEY, SSE, batches, error_body, failure, fold, turn
+from adapter_calls import JSON, SSE, failure
+from anthropic_calls import ANSWER, KEY, batches, error_body, fold, turn
 from anthropic_speech import RECORDED, begin, delta, end, event, said, start
 
 from antiphon_contract.errors import reason_name
+from antiphon_kit import egress
 from antiphon_kit.secrets import EnvSecret, FileSecret
-from antiphon_provider_anthropic import adapter as adapters
 from antiphon_provider_anthropic.adapter import AnthropicAdapter
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
@@ -77,7 +78,7 @@ async def test_one_batch_per_read(vendor, provider):
 
 
 async def test_a_vendor_that_holds_the_line_after_its_last_word_does_not_delay_the_end(vendor, provider, monkeypatch):
-    monkeypatch.setattr(adapters, "_REST_S", 0.05)
+    monkeypatch.setattr(egress, "_REST_S", 0.05)
 
     async def reply(_, writer):
         writer.write(HEAD + ANSWER)

@@ -5,7 +5,8 @@ import json
 import logging
 
 import pytest
-from anthropic_calls import ANSWER, JSON, KEY, SSE, batches, error_body, failure, turn
+from adapter_calls import JSON, SSE, failure
+from anthropic_calls import ANSWER, KEY, batches, error_body, turn
 from anthropic_speech import RECORDED
 
 from antiphon.llm.v1 import http_pb2, models_pb2, native_pb2
@@ -13,9 +14,9 @@ from antiphon_contract.errors import Reason, reason_name
 from antiphon_kit.provider import Job
 from antiphon_kit.secrets import EnvSecret, FileSecret
 from antiphon_kit.settings import ServiceSettings
-from antiphon_provider_anthropic import adapter as adapters
 from antiphon_provider_anthropic.adapter import AnthropicAdapter
 from antiphon_provider_anthropic.settings import BASE_URL, configured
+from antiphon_wires import readiness
 
 # -- counting
 
@@ -101,15 +102,14 @@ async def test_lists_that_are_refused_or_late(vendor, provider, monkeypatch):
 
 async def test_readiness_is_asked_once_a_minute(vendor, provider, monkeypatch):
     vendor.says(listing("a"), **JSON)
-    clock = [100.0]
-    monkeypatch.setattr(adapters.time, "monotonic", lambda: clock[0])
-    await provider.ready()
-    clock[0] += adapters.READY_FOR_S - 1
-    await provider.ready()
+    for _ in range(2):
+        await provider.ready()
     assert len(vendor.requests) == 1
-    clock[0] += 2
-    await provider.ready()
-    assert len(vendor.requests) == 2
+    monkeypatch.setattr(readiness, "READY_FOR_S", 0.0)
+    provider._readiness = readiness.Readiness()
+    for _ in range(2):
+        await provider.ready()
+    assert len(vendor.requests) == 3
 
 
 @pytest.mark.parametrize(("status", "ready"), [(404, True), (405, True), (429, True), (401, False), (529, False)])

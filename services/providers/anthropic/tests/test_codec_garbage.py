@@ -6,7 +6,8 @@ import pytest
 from anthropic_reading import parts
 from anthropic_speech import CITATION, begin, delta, end, start, stop
 
-from antiphon_provider_anthropic.codec.plain_delta import PlainDelta
+from antiphon_contract.errors import CallFailure
+from antiphon_provider_anthropic.codec import MessageStream
 
 
 @pytest.mark.parametrize("kind", [["char_location"], {"a": 1}, 7, None])
@@ -26,6 +27,19 @@ def test_broken_bytes_in_an_unknown_member_are_replaced():
     assert json.loads(part.provider_json["anthropic"])["novelty"] == "\ufffd"
 
 
-def test_a_delta_with_a_number_out_of_range_is_not_learned_from():
-    payload = b'{"type":"content_block_delta","index":1e999,"delta":{"type":"text_delta","text":"a"}}'
-    assert PlainDelta.learn("content_block_delta", payload, json.loads(payload), "text") is None
+def test_a_delta_with_a_number_out_of_range_is_read_all_the_same():
+    odd = delta(0, "text", text="b").replace(b'"text":"b"', b'"text":"b","x":1e999')
+    [part] = parts(begin(), start(0, type="text", text="a"), odd, odd, stop(0), end())
+    assert part.text.text == "abb"
+
+
+@pytest.mark.parametrize("depth", [400, 700, 900, 990, 5000])
+@pytest.mark.parametrize("text", ["", "\\ud83d"])
+def test_nothing_is_nested_too_deeply_to_be_an_answer_or_a_failure(depth, text):
+    deep = b'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{"type":"text",'
+    deep += b'"text":"a' + text.encode() + b'","x":' + b"[" * depth + b"]" * depth + b"}}\n\n"
+    stream = MessageStream()
+    found = stream.feed(begin() + deep + stop(0) + end())
+    if not found or not found[-1].HasField("candidate_end"):
+        with pytest.raises(CallFailure, match="UPSTREAM_PROTOCOL"):
+            stream.check()

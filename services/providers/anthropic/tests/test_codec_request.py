@@ -60,7 +60,7 @@ def test_hints_without_a_word_here_are_left_out_with_a_warning(setting):
 
 @pytest.mark.parametrize(
     ("setting", "path"),
-    [("logprobs: false", "logprobs"), ("top_logprobs: 2", "top_logprobs"), ("candidate_count: 2", "candidate_count"),
+    [("logprobs: true", "logprobs"), ("top_logprobs: 2", "top_logprobs"), ("candidate_count: 2", "candidate_count"),
      ('output_modalities: "audio"', "output_modalities"),
      ("output_format { json_object {} }", "output_format.json_object"),
      ("output_format { grammar {} }", "output_format.grammar")],
@@ -273,6 +273,7 @@ def test_a_tool_of_an_unknown_kind():
          {"type": "any", "disable_parallel_tool_use": True}, 2, []),
         ("parallel_tool_calls: false tool_choice { mode: MODE_NONE }", {"type": "none"}, 2,
          [("PARAM_DROPPED", "params.parallel_tool_calls")]),
+        ("parallel_tool_calls: true tool_choice { mode: MODE_NONE }", {"type": "none"}, 2, []),
     ],
 )  # fmt: skip
 def test_the_choice_among_tools(params, choice, sent, warned):
@@ -359,3 +360,9 @@ def test_a_count_sends_what_the_vendor_counts():
     )
     counted = json.loads(encoded(text, count=True).body)
     assert counted.keys() == {"model", "messages", "tools", "thinking", "output_config"}
+
+
+def test_asking_for_what_happens_anyway_is_no_loss():
+    params = "params { candidate_count: 1 parallel_tool_calls: true logprobs: false top_logprobs: 0 }"
+    strict = "options { unsupported_policy: UNSUPPORTED_POLICY_ERROR }"
+    assert body(USER + params + strict) == body(USER)

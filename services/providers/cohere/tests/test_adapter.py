@@ -1,34 +1,39 @@
 """The adapter against a vendor by script: one call, the right bytes, typed failures, no leaks."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import time
 
+import adapter_calls
 import pytest
+from adapter_calls import JSON, SSE, failure
 from cohere_recording import RAG, end, opened, said, start
 from google.protobuf import text_format
 
-from antiphon.llm.v1 import chat_pb2, embedding_pb2, native_pb2, rerank_pb2
-from antiphon_contract.errors import CallFailure, reason_name
-from antiphon_contract.fold import Fold
-from antiphon_kit.provider import EmbeddingProvider, Job, NativeHead, NativeProvider, RerankProvider, Turn
+from antiphon.llm.v1 import embedding_pb2, native_pb2, rerank_pb2
+from antiphon_contract.errors import reason_name
+from antiphon_kit import egress
+from antiphon_kit.provider import EmbeddingProvider, Job, NativeHead, NativeProvider, RerankProvider
 from antiphon_kit.secrets import EnvSecret, FileSecret
-from antiphon_provider_cohere import adapter as adapters
+from antiphon_provider_cohere import adapter
 from antiphon_provider_cohere.adapter import CohereAdapter
 
 KEY = "co-test-0123456789abcdef"
-SSE = {"Content-Type": "text/event-stream"}
-JSON = {"Content-Type": "application/json"}
 HELLO = start() + opened() + said("Hel") + said("lo") + end()
 OPEN = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 
 def turn(text="", model="command-a"):
-    hi = 'prompt { messages { role: ROLE_USER parts { text { text: "hi" } } } }'
-    request = text_format.Parse(hi + text, chat_pb2.StreamGenerateRequest())
-    return Turn(request=request, model=model, state_domain="acc")
+    return adapter_calls.turn(text, model)
+
+
+async def batches(provider, a_turn=None):
+    return await adapter_calls.batches(provider, a_turn or turn())
+
+
+async def fold(provider, a_turn=None):
+    return await adapter_calls.fold(provider, a_turn or turn())
 
 
 def embed_job(text='inputs { text: "a" } params { input_type: "query" }'):
@@ -38,24 +43,6 @@ def embed_job(text='inputs { text: "a" } params { input_type: "query" }'):
 def rerank_job():
     request = text_format.Parse('input { query: "q" documents { text: "a" } }', rerank_pb2.RerankRequest())
     return Job(request=request, model="rerank-v4.0")
-
-
-async def batches(provider, a_turn=None):
-    async with contextlib.aclosing(provider.generate(a_turn or turn())) as found:
-        return [batch async for batch in found]
-
-
-async def fold(provider, a_turn=None):
-    folded = Fold()
-    for batch in await batches(provider, a_turn):
-        folded.feed_events(batch)
-    return folded
-
-
-async def failure(awaitable):
-    with pytest.raises(CallFailure) as raised:
-        await awaitable
-    return raised.value.error
 
 
 @pytest.fixture
@@ -112,7 +99,7 @@ async def test_one_batch_per_read(vendor, provider):
 
 
 async def test_a_vendor_that_holds_the_line_after_its_last_word_does_not_delay_the_end(vendor, provider, monkeypatch):
-    monkeypatch.setattr(adapters, "_REST_S", 0.05)
+    monkeypatch.setattr(egress, "_REST_S", 0.05)
 
     async def reply(_, writer):
         writer.write(OPEN + HELLO)
@@ -303,7 +290,7 @@ async def test_rerank(vendor, provider):
 
 
 async def test_an_answer_without_end_is_not_read_into_memory(vendor, provider, monkeypatch):
-    monkeypatch.setattr(adapters, "MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(adapter, "MAX_ANSWER_BYTES", 1000)
     vendor.says(b"x" * 2000, **JSON)
     assert reason_name((await failure(provider.embed(embed_job()))).reason) == "UPSTREAM_PROTOCOL"
 

@@ -3,28 +3,22 @@
 import json
 
 import pytest
+from adapter_calls import JSON, failure
 
-from antiphon_contract.errors import CallFailure, reason_name
+from antiphon_contract.errors import reason_name
 from antiphon_kit.secrets import EnvSecret, FileSecret
 from antiphon_kit.settings import ServiceSettings, SettingError
-from antiphon_provider_cohere import adapter as adapters
 from antiphon_provider_cohere import vendor as vendors
 from antiphon_provider_cohere.adapter import CohereAdapter
 from antiphon_provider_cohere.settings import cohere_account
+from antiphon_wires import readiness
 
 KEY = "co-test-0123456789abcdef"
-JSON = {"Content-Type": "application/json"}
 
 
 def page(*names, token=None):
     models = [{"name": name, "endpoints": ["chat"]} for name in names]
     return json.dumps({"models": models, "next_page_token": token}).encode()
-
-
-async def failure(awaitable):
-    with pytest.raises(CallFailure) as raised:
-        await awaitable
-    return raised.value.error
 
 
 @pytest.fixture
@@ -35,7 +29,7 @@ async def provider(vendor):
 
 
 async def test_models_of_all_pages(vendor, provider):
-    vendor.says(page("b", token="t2"), page("a"), **JSON)
+    vendor.says(page("b", token="t2"), then=[page("a")], **JSON)
     assert [model.id for model in await provider.list_models()] == ["cohere/b", "cohere/a"]
     first, second = vendor.requests
     assert first.path == "/v1/models?page_size=1000"
@@ -61,10 +55,11 @@ async def test_readiness_asks_at_most_once_a_minute_while_all_is_well(vendor, pr
     for _ in range(3):
         await provider.ready()
     assert [received.path for received in vendor.requests] == ["/v1/models?page_size=1"]
-    monkeypatch.setattr(adapters, "READY_FOR_S", 0.0)
-    provider._ready_until_s = 0.0
-    await provider.ready()
-    assert len(vendor.requests) == 2
+    monkeypatch.setattr(readiness, "READY_FOR_S", 0.0)
+    provider._readiness = readiness.Readiness()
+    for _ in range(2):
+        await provider.ready()
+    assert len(vendor.requests) == 3
 
 
 async def test_another_key_is_not_believed_before_it_was_tried(vendor, tmp_path, monkeypatch):

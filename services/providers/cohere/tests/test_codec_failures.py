@@ -108,7 +108,7 @@ def test_no_text_of_a_failure_reaches_the_caller():
 
 
 def test_an_event_that_outgrows_its_bound():
-    assert reason(start() + b"data: " + b"x" * (9 << 20))[0] == "UPSTREAM_PROTOCOL"
+    assert reason(start(), b"data: " + b"x" * (9 << 20))[0] == "UPSTREAM_PROTOCOL"
 
 
 # -- refusals

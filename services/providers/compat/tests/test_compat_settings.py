@@ -31,7 +31,8 @@ def test_a_row_becomes_a_dialect(env):
 async def test_what_a_row_sets_wins(env):
     settings = CompatSettings.from_env({**env, "ANTIPHON_COMPAT_SERVER": "vllm"})
     assert (settings.dialect.max_tokens_field, settings.dialect.stream_usage) == ("max_completion_tokens", False)
-    assert (await settings.keys.current()).reveal() == "secret-of-vllm"
+    async with settings.keys.lease() as key:
+        assert key.secret.reveal() == "secret-of-vllm"
     adapter = settings.adapter(ServiceSettings())
     assert adapter.name == "vllm"
     await adapter.aclose()

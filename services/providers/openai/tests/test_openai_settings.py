@@ -28,3 +28,10 @@ def test_a_base_url_that_is_none(value):
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("OPENAI_BASE_URL=")
     assert KEY not in done.stderr
+
+
+def test_an_api_that_is_none():
+    done = start(OPENAI_API="completions")
+    assert done.returncode == 78
+    assert done.stderr.startswith("OPENAI_API='completions': not a known word; use auto or chat or responses")
+    assert len(done.stderr.splitlines()) == 1

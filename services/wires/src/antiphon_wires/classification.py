@@ -64,7 +64,8 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(
         "policy",
         Reason.ERROR_REASON_CONTENT_BLOCKED,
-        words="content_policy_violation content_filter invalid_prompt moderation_blocked content_policy",
+        words="content_policy_violation content_filter invalid_prompt moderation_blocked content_policy"
+        " image_content_policy_violation bio_policy misalignment_policy_violation",
     ),
     _row(
         "no_model",
@@ -83,6 +84,14 @@ TABLE: Final[tuple[Row, ...]] = (
         Reason.ERROR_REASON_PARAM_UNSUPPORTED,
         http=(400, 422),
         words="unsupported_parameter unsupported_value",
+    ),
+    # What OpenAI can say within an answer, because it looks at images late (ResponseError of openai 3.57, 2026-11).
+    _row(
+        "image",
+        Reason.ERROR_REASON_INVALID_REQUEST,
+        words="invalid_image invalid_image_format invalid_base64_image invalid_image_url image_too_large"
+        " image_too_small image_parse_error invalid_image_mode image_file_too_large unsupported_image_media_type"
+        " empty_image_file failed_to_download_image image_file_not_found data_residency_mismatch",
     ),
     _row("too_large", Reason.ERROR_REASON_REQUEST_TOO_LARGE, words="request_too_large"),
     _row("rate", Reason.ERROR_REASON_RATE_LIMITED, words="rate_limit_exceeded slow_down rate_limit_error"),
@@ -131,6 +140,8 @@ TABLE: Final[tuple[Row, ...]] = (
     _row("transient_4xx", Reason.ERROR_REASON_PROVIDER_ERROR, (408, 425)),
     _row("rate_http", Reason.ERROR_REASON_RATE_LIMITED, (429,)),
     _row("overloaded_http", Reason.ERROR_REASON_PROVIDER_OVERLOADED, (529,)),
+    # RFC 9110, 15.6.2: it knows no such method; no other time and no other key will help.
+    _row("not_offered_http", Reason.ERROR_REASON_OPERATION_UNSUPPORTED, (501,)),
 )
 
 # What the caller did wrong; only here does the vendor's own text reach the caller.
@@ -158,6 +169,7 @@ _MESSAGES: Final[dict[error_pb2.ErrorReason, str]] = {
     Reason.ERROR_REASON_RATE_LIMITED: "{provider} limits the rate of calls of this account",
     Reason.ERROR_REASON_PROVIDER_OVERLOADED: "{provider} is overloaded",
     Reason.ERROR_REASON_CONFLICT: "{provider} reports a conflict",
+    Reason.ERROR_REASON_OPERATION_UNSUPPORTED: "{provider} does not offer this operation",
     Reason.ERROR_REASON_UPSTREAM_PROTOCOL: "the address of {provider} answers with a redirect; set its base URL to the"
     " final address",
 }

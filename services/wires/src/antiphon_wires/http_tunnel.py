@@ -13,6 +13,7 @@ import yarl
 from antiphon.llm.v1 import error_pb2, http_pb2
 from antiphon_contract.errors import CallFailure, Reason, failure
 from antiphon_kit.egress import Egress, Exchange
+from antiphon_kit.key_ring import KeyLease
 from antiphon_kit.provider import NativeHead, NativeJob, NativePiece
 from antiphon_wires.error_body import MAX_BODY_BYTES
 
@@ -27,13 +28,14 @@ class Tunnel:
     """The way to one vendor.
 
     `base_url` is without a slash at the end. `private` are header fields, in lower case, that name an account: they
-    are the gateway's alone, in both directions.
+    are the gateway's alone, in both directions. `key` is told when the vendor took it.
     """
 
     egress: Egress
     base_url: str
     classify: Classify
     private: frozenset[str] = field(default_factory=frozenset)
+    key: KeyLease | None = None
 
     async def stream(
         self, job: NativeJob, credentials: Mapping[str, str], defaults: Mapping[str, str]
@@ -74,6 +76,8 @@ class Tunnel:
         error = None
         if exchange.status >= FIRST_REFUSAL:
             error = self.classify(exchange.status, dict(headers), seen)
+        elif self.key is not None:
+            self.key.accepted()
         return NativeHead(exchange.status, [each for each in headers if each[0] not in self.private], error)
 
 

@@ -24,7 +24,7 @@ def apply(
 
     Raises INVALID_REQUEST for text that is no JSON object and for a patch that touches a `protected` path.
     """
-    for key in keys:
+    for key in keys if provider_json else ():
         if not (text := provider_json.get(key, "")):
             continue
         where = f'{param}["{key}"]'

@@ -3,11 +3,14 @@
 Forbids itself: I/O, JSON, and any knowledge of a vendor.
 """
 
+import re
 from typing import Final
 
 from antiphon_contract.errors import Reason, failure
 
 MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
+ONE_LINE: Final = re.compile(rb"(?:event: ([^\n]*)\n)?data: ([^\n]*)\n\n")
+"""Nearly every event in what `SseDecoder.whole` returns: its name, if it has one, and its data in one line."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -26,6 +29,18 @@ class SseDecoder:
 
     def feed(self, data: bytes) -> list[tuple[str, bytes]]:
         """The events that `data` completes. Raises UPSTREAM_PROTOCOL when an event outgrows its bound."""
+        return self.events(self.whole(data))
+
+    @staticmethod
+    def events(whole: bytes) -> list[tuple[str, bytes]]:
+        """The events in what `whole` returned, or in a part of it that was cut behind a blank line."""
+        return _events(whole)
+
+    def whole(self, data: bytes) -> bytes:
+        """The events that `data` completes, as they came but with LF as line ends; each ends with a blank line.
+
+        Raises UPSTREAM_PROTOCOL when an event outgrows its bound.
+        """
         if not self._begun:
             data = self._without_bom(data)
         if self._skip_lf and data:
@@ -36,26 +51,31 @@ class SseDecoder:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         pending = self._pending
         if not pending and data.endswith(b"\n\n"):
-            return _events(data)
+            return data
         # The blank line may straddle the border; what was searched before is not searched again.
         start = max(0, len(pending) - 1)
         pending += data
         end = pending.rfind(b"\n\n", start)
         if end < 0:
-            if len(pending) > self._max:
-                raise failure(
-                    Reason.ERROR_REASON_UPSTREAM_PROTOCOL, f"the provider sent an event of more than {self._max} bytes"
-                )
-            return []
-        complete = bytes(pending[:end])
+            self._bound(pending)
+            return b""
+        complete = bytes(pending[: end + 2])
         del pending[: end + 2]
-        return _events(complete)
+        return complete
 
     def close(self) -> list[tuple[str, bytes]]:
-        """What the stream ended with, when its last event lacks the blank line."""
+        """What the stream ended with, when its last event lacks the blank line. Raises as `whole` does."""
+        # Behind a whole event in the same read.
+        self._bound(self._pending)
         rest = bytes(self._pending)
         self._pending.clear()
         return _events(rest)
+
+    def _bound(self, pending: bytearray) -> None:
+        if len(pending) > self._max:
+            raise failure(
+                Reason.ERROR_REASON_UPSTREAM_PROTOCOL, f"the provider sent an event of more than {self._max} bytes"
+            )
 
     def _without_bom(self, data: bytes) -> bytes:
         data = bytes(self._pending) + data

@@ -1,45 +1,59 @@
-"""Owns our side of a provider call: the openai adapter in this process, driven as the kit drives it."""
+"""Owns our side of a provider call: an adapter in this process, driven as the kit drives it."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from antiphon.llm.v1 import chat_pb2, content_pb2, response_pb2
+from antiphon_bench.dialects import DRIP_MODEL, MODEL, TEXT, Dialect
 from antiphon_bench.processes import BenchError
-from antiphon_bench.vendor import CHUNKS, DRIP_MODEL, MODEL, TEXT
 from antiphon_contract.fold import Fold
-from antiphon_kit.provider import Turn
+from antiphon_kit.provider import ChatProvider, Turn
 from antiphon_kit.secrets import EnvSecret
+from antiphon_provider_anthropic.adapter import AnthropicAdapter
+from antiphon_provider_cohere.adapter import CohereAdapter
 from antiphon_wires.openai_chat.adapter import OpenAIChatAdapter
 from antiphon_wires.openai_chat.codec import OPENAI
 
-_KEY = "OPENAI_API_KEY"
+_KEY: Final = EnvSecret({"KEY": "bench"}, "KEY")
+
+
+def _made(name: str, base_url: str) -> ChatProvider:
+    if name == "anthropic":
+        return AnthropicAdapter(base_url, _KEY)
+    if name == "cohere":
+        return CohereAdapter(_KEY, base_url=base_url)
+    return OpenAIChatAdapter(replace(OPENAI, base_url=base_url), _KEY)
 
 
 class Adapter:
-    """The adapter against the scripted vendor."""
+    """An adapter against the scripted vendor."""
 
-    def __init__(self, adapter: OpenAIChatAdapter) -> None:
+    def __init__(self, adapter: ChatProvider, units: int) -> None:
         self._adapter = adapter
+        self._units = units
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, base_url: str) -> AsyncIterator[Self]:
-        """With its connections, closed afterwards. Raises BenchError when it does not give the vendor's answer."""
-        adapter = OpenAIChatAdapter(replace(OPENAI, base_url=base_url), EnvSecret({_KEY: "bench"}, _KEY))
+    async def opened(cls, dialect: Dialect, vendor: str) -> AsyncIterator[Self]:
+        """With its connections, closed afterwards. `vendor`: host:port.
+
+        Raises BenchError when it does not give the vendor's answer.
+        """
+        adapter = _made(dialect.name, f"http://{vendor}{dialect.prefix}")
         try:
-            ours = cls(adapter)
+            ours = cls(adapter, dialect.units)
             for model in (MODEL, DRIP_MODEL):
                 if await ours._answer(model) != TEXT:
-                    raise BenchError(f"the adapter does not give the answer of model {model!r}; nothing to measure")
+                    raise BenchError(f"{dialect.name}: not the answer of model {model!r}; nothing to measure")
             yield ours
         finally:
             await adapter.aclose()
 
     async def unary(self) -> None:
         """One whole answer: the stream, folded, as every unary RPC is made."""
-        await self._answer(MODEL)
+        assert await self._answer(MODEL) == TEXT
 
     async def stream(self) -> int:
         """One stream, read to its end. Returns how many chunks the vendor sent for it."""
@@ -62,7 +76,7 @@ class Adapter:
             async for _ in batches:
                 pass
         # Chunks of one read may become one event; the unit of both sides is what the vendor sent.
-        return CHUNKS
+        return self._units
 
     def _generate(self, model: str) -> Any:
         message = content_pb2.Message(

@@ -15,13 +15,28 @@ class Figure:
     meaning: str
 
 
+def _of_adapter(name: str) -> tuple[Figure, ...]:
+    return (
+        Figure(
+            f"{name}_unary_cpu_vs_sdk",
+            "×",
+            0.30,
+            f"CPU of the {name} adapter per unary call, over the SDK's whole answer",
+        ),
+        Figure(f"{name}_chunk_cpu_vs_sdk", "×", 0.12, "the same per streamed chunk, over the SDK's stream iteration"),
+        Figure(
+            f"{name}_chunk_dripped_cpu_vs_sdk", "×", None, "the same when each chunk comes in a TCP read of its own"
+        ),
+    )
+
+
 FIGURES: Final[tuple[Figure, ...]] = (
     Figure(
         "router_unary_cpu_vs_echo", "×", 2.2, "CPU of the router per unary call, over that of a grpc.aio echo server"
     ),
-    Figure("openai_unary_cpu_vs_sdk", "×", 0.30, "CPU of the openai adapter per unary call, over the SDK's create()"),
-    Figure("openai_chunk_cpu_vs_sdk", "×", 0.12, "the same per streamed chunk, over the SDK's stream iteration"),
-    Figure("openai_chunk_dripped_cpu_vs_sdk", "×", None, "the same when each chunk comes in a TCP read of its own"),
+    *_of_adapter("openai"),
+    *_of_adapter("anthropic"),
+    *_of_adapter("cohere"),
     Figure("router_idle_rss_mb", "MB", 90.0, "resident memory of the router, idle"),
     Figure("openai_idle_rss_mb", "MB", 130.0, "resident memory of the openai service, idle"),
 )

@@ -7,7 +7,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-_PACKAGES: Final = ("antiphon-router", "grpcio", "protobuf", "openai", "aiohttp", "uvloop", "msgspec")
+_PACKAGES: Final = (
+    "antiphon-router",
+    "grpcio",
+    "protobuf",
+    "openai",
+    "anthropic",
+    "cohere",
+    "aiohttp",
+    "uvloop",
+    "msgspec",
+)
 
 
 def describe() -> dict[str, Any]:

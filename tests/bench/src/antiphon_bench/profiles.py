@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from antiphon_bench import echo, router_cost
 from antiphon_bench.adapter import Adapter
+from antiphon_bench.dialects import DIALECTS
 from antiphon_bench.services import running_echo, running_openai, running_router
 
 _ROWS: Final = 12
@@ -39,7 +40,8 @@ async def explain(name: str, scratch: Path, vendor: str) -> Profile:
 
 
 async def _adapter(name: str, vendor: str) -> Profile:
-    async with Adapter.opened(f"http://{vendor}/v1") as ours:
+    dialect = next(one for one in DIALECTS if name.startswith(one.name))
+    async with Adapter.opened(dialect, vendor) as ours:
         work: Callable[[], Awaitable[Any]] = ours.stream if "chunk" in name else ours.unary
         # CPU time: on the clock, a write would seem to cost what the server does with it on this core.
         profile = cProfile.Profile(time.process_time)

@@ -1,4 +1,4 @@
-"""Owns the cost of the openai adapter: CPU of this process per call and per chunk, over the SDK's for the same.
+"""Owns the cost of the adapters: CPU of this process per call and per chunk, over the vendor's SDK for the same.
 
 Both run in this process in turn, against the same server in another one; what the server burns is not counted.
 """
@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from antiphon_bench import ratio
 from antiphon_bench.adapter import Adapter
-from antiphon_bench.sdk import Sdk
+from antiphon_bench.dialects import DIALECTS
+from antiphon_bench.sdk import Yardstick
 
 UNARY_PER_ROUND: Final = 120
 STREAMS_PER_ROUND: Final = 24
@@ -22,19 +23,26 @@ Work = Callable[[], Awaitable[Any]]
 
 async def measure(vendor: str, rounds: int) -> dict[str, ratio.Ratio]:
     """Ratios by name of the figure; costs in CPU seconds per call or per chunk. `vendor`: host:port."""
-    base_url = f"http://{vendor}/v1"
-    sdk = Sdk(base_url)
-    async with Adapter.opened(base_url) as ours:
-        try:
-            return {
-                "openai_unary_cpu_vs_sdk": await _compare(ours.unary, sdk.unary, UNARY_PER_ROUND, rounds),
-                "openai_chunk_cpu_vs_sdk": await _compare(ours.stream, sdk.stream, STREAMS_PER_ROUND, rounds),
-                "openai_chunk_dripped_cpu_vs_sdk": await _compare(
-                    ours.dripped_stream, sdk.dripped_stream, STREAMS_PER_ROUND, rounds, at_once=_AT_ONCE
-                ),
-            }
-        finally:
-            await sdk.aclose()
+    found: dict[str, ratio.Ratio] = {}
+    for dialect in DIALECTS:
+        yardstick = Yardstick(dialect, vendor)
+        async with Adapter.opened(dialect, vendor) as ours:
+            try:
+                for name, times, at_once in (
+                    ("unary", UNARY_PER_ROUND, 1),
+                    ("chunk", STREAMS_PER_ROUND, 1),
+                    ("chunk_dripped", STREAMS_PER_ROUND, _AT_ONCE),
+                ):
+                    works = _work(ours, name), _work(yardstick, name)
+                    figure = f"{dialect.name}_{name}_cpu_vs_sdk"
+                    found[figure] = await _compare(*works, times, rounds, at_once=at_once)
+            finally:
+                await yardstick.aclose()
+    return found
+
+
+def _work(side: Adapter | Yardstick, name: str) -> Work:
+    return {"unary": side.unary, "chunk": side.stream, "chunk_dripped": side.dripped_stream}[name]
 
 
 async def _compare(ours: Work, yardstick: Work, times: int, rounds: int, *, at_once: int = 1) -> ratio.Ratio:

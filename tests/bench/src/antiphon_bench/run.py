@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from antiphon_bench import echo, machine, openai_cost, profiles, results, router_cost
+from antiphon_bench import echo, machine, profiles, provider_cost, results, router_cost
 from antiphon_bench.figures import missed
 from antiphon_bench.idle import settled_rss_mb
 from antiphon_bench.services import running_echo, running_openai, running_router, running_vendor
@@ -22,8 +22,8 @@ async def run(out: Path, scratch: Path, rounds: int, full_profiles: Path | None)
     where = machine.describe()
     async with AsyncExitStack() as stack:
         vendor = (await stack.enter_async_context(running_vendor(scratch))).address
-        _say("measuring the openai adapter against the SDK")
-        ratios = await openai_cost.measure(vendor, rounds)
+        _say("measuring the adapters against the SDKs")
+        ratios = await provider_cost.measure(vendor, rounds)
         _say("measuring the memory of idle services")
         values = await _idle(scratch, vendor)
         _say("measuring the router against an echo server")

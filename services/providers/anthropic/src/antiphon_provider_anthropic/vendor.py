@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import anthropic
 
@@ -41,14 +42,15 @@ class Vendor:
         self.base_url = str(self._client.base_url).rstrip("/")
         self.messages_url = f"{self.base_url}/v1/messages"
         self.count_url = f"{self.messages_url}/count_tokens"
-        self._headers_for: tuple[Secret, Mapping[str, str]] | None = None
+        self._headers: WeakKeyDictionary[Secret, Mapping[str, str]] = WeakKeyDictionary()
 
     def headers(self, key: Secret) -> Mapping[str, str]:
-        """Headers of a call by JSON body: API version, authorization, SDK. Kept until the key changes."""
-        if self._headers_for is None or self._headers_for[0] is not key:
+        """Headers of a call by JSON body: API version, authorization, SDK. Kept for as long as the key is."""
+        headers = self._headers.get(key)
+        if headers is None:
             common = {name: value for name, value in self._client.default_headers.items() if isinstance(value, str)}
-            self._headers_for = (key, {**common, **self._authorization(key)})
-        return self._headers_for[1]
+            headers = self._headers[key] = {**common, **self._authorization(key)}
+        return headers
 
     def credentials(self, key: Secret) -> Mapping[str, str]:
         """Of `headers`, what says who pays."""

@@ -6,7 +6,6 @@ models, and typed errors for it. The calls themselves go through the kit's egres
 Forbids itself: retries, logging, and parsing of any body.
 """
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,10 +13,11 @@ from functools import partial
 from typing import Final
 
 from antiphon.llm.v1 import chat_pb2, embedding_pb2, error_pb2, models_pb2, options_pb2, rerank_pb2
-from antiphon_contract.errors import CallFailure, Reason, call_error, failure
+from antiphon_contract.errors import CallFailure, Reason, failure
 from antiphon_kit.egress import Egress, Exchange
+from antiphon_kit.key_ring import KeyLease, KeyRing
 from antiphon_kit.provider import Batch, EmbedJob, NativeJob, NativeOperation, NativePiece, RerankJob, Turn
-from antiphon_kit.secrets import Secret, SecretSource
+from antiphon_kit.secrets import SecretSource
 from antiphon_provider_cohere.codec import (
     BASE_URL,
     ERRORS,
@@ -36,24 +36,22 @@ from antiphon_provider_cohere.native import operations
 from antiphon_provider_cohere.vendor import Vendor, refusal
 from antiphon_wires import classification, error_body
 from antiphon_wires.http_tunnel import Tunnel
-
-READY_FOR_S: Final = 60.0
-"""How long a healthy answer to the probe is believed."""
+from antiphon_wires.readiness import Readiness
+from antiphon_wires.streamed_answer import batches, is_stream, no_stream
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
-# After the vendor's last word the connection is read to its end, so that it can be used again; not for long.
-_REST_S: Final = 0.5
 
 
 class CohereAdapter:
     """One account. Create it inside the running loop."""
 
-    def __init__(self, keys: SecretSource, *, base_url: str = BASE_URL, connect_timeout_s: float = 5.0) -> None:
-        self._keys = keys
+    def __init__(
+        self, keys: SecretSource | KeyRing, *, base_url: str = BASE_URL, connect_timeout_s: float = 5.0
+    ) -> None:
         self._vendor = Vendor(base_url, timeout_s=connect_timeout_s)
+        self.keys = KeyRing.of(keys, prove=self._vendor.probe)
         self._egress = Egress(connect_timeout_s)
-        self._ready_until_s = 0.0
-        self._ready_key: Secret | None = None
+        self._readiness = Readiness()
 
     @property
     def name(self) -> str:
@@ -63,13 +61,17 @@ class CohereAdapter:
         """One upstream call; see ChatProvider."""
         model = _model(turn)
         encoded = encode_chat(turn.request, model=model, max_output_tokens=turn.max_output_tokens)
-        key = await self._keys.current()
-        headers = {**self._vendor.headers(key), **encoded.headers, "Accept": "text/event-stream"}
         url = self._vendor.url("v2/chat")
-        async with self._egress.post(url, headers, encoded.body, turn.milestones) as exchange:
+        async with (
+            self.keys.lease(model) as key,
+            self._egress.post(
+                url, self._headers(key, encoded, "text/event-stream"), encoded.body, turn.milestones
+            ) as exchange,
+        ):
             answered = _lower(exchange.headers)
-            if exchange.status != 200 or not _is_stream(answered):
+            if exchange.status != 200 or not is_stream(answered):
                 raise CallFailure(await _refusal(exchange, answered, model, key))
+            key.accepted()
             stream = ChatStream(
                 native=turn.request.options.native_mode == options_pb2.CallOptions.NATIVE_MODE_ATTACH,
                 warnings=encoded.warnings,
@@ -77,16 +79,9 @@ class CohereAdapter:
                 rate_limits=rate_limits(answered, time.time()),
                 model=model,
             )
-            async with contextlib.aclosing(exchange.chunks()) as chunks:  # type: ignore[type-var]  # it is a generator
-                async for data in chunks:
-                    if batch := stream.feed(data):
-                        yield batch
-                    stream.check()
-                    if stream.done:
-                        await _read_rest(chunks)
-                        break
-            if batch := stream.close():
-                yield batch
+            async with contextlib.aclosing(batches(exchange, stream)) as found:
+                async for batch in found:
+                    yield batch
 
     async def embed(self, job: EmbedJob) -> embedding_pb2.EmbedResponse:
         """One upstream call; see EmbeddingProvider."""
@@ -107,23 +102,31 @@ class CohereAdapter:
 
     async def stream_native(self, job: NativeJob) -> AsyncIterator[NativePiece]:
         """One HTTP exchange; see NativeProvider."""
-        key = await self._keys.current()
-        tunnel = Tunnel(self._egress, self._vendor.base_url, partial(refusal, key, model=job.model))
-        headers = self._vendor.headers(key)
-        credentials = {name: value for name, value in headers.items() if name == "Authorization"}
-        pieces = tunnel.stream(job, credentials, headers)
-        async with contextlib.aclosing(pieces):  # type: ignore[type-var]  # it is a generator
-            async for piece in pieces:
-                yield piece
+        async with self.keys.lease(job.model) as key:
+            tunnel = Tunnel(self._egress, self._vendor.base_url, partial(_refused, job.model, key), key=key)
+            headers = self._vendor.headers(key.secret)
+            credentials = {name: value for name, value in headers.items() if name == "Authorization"}
+            pieces = tunnel.stream(job, credentials, headers)
+            async with contextlib.aclosing(pieces):  # type: ignore[type-var]  # it is a generator
+                async for piece in pieces:
+                    yield piece
+
+    def _headers(self, key: KeyLease, encoded: Encoded, accept: str) -> dict[str, str]:
+        return {**self._vendor.headers(key.secret), **encoded.headers, "Accept": accept}
 
     async def _ask(self, path: str, encoded: Encoded, job: EmbedJob | RerankJob) -> tuple[bytes, Mapping[str, str]]:
         """The body of a whole answer, and its headers in lower case."""
-        key = await self._keys.current()
-        headers = {**self._vendor.headers(key), **encoded.headers, "Accept": "application/json"}
-        async with self._egress.post(self._vendor.url(path), headers, encoded.body, job.milestones) as exchange:
+        model, url = _model(job), self._vendor.url(path)
+        async with (
+            self.keys.lease(model) as key,
+            self._egress.post(
+                url, self._headers(key, encoded, "application/json"), encoded.body, job.milestones
+            ) as exchange,
+        ):
             answered = _lower(exchange.headers)
             if exchange.status != 200:
-                raise CallFailure(await _refusal(exchange, answered, _model(job), key))
+                raise CallFailure(await _refusal(exchange, answered, model, key))
+            key.accepted()
             return await exchange.read(MAX_ANSWER_BYTES), answered
 
     async def count_tokens(self, turn: Turn) -> chat_pb2.CountTokensResponse:
@@ -132,18 +135,12 @@ class CohereAdapter:
 
     async def list_models(self) -> Sequence[models_pb2.Model]:
         """The models of the account, as the vendor lists them."""
-        return await self._vendor.list_models(await self._keys.current())
+        async with self.keys.lease() as key:
+            return await self._vendor.list_models(key.secret)
 
     async def ready(self) -> None:
         """There is a key, and the vendor takes it. Asks the vendor at most once a minute while it is well."""
-        key = await self._keys.current()
-        now_s = time.monotonic()
-        if now_s < self._ready_until_s and key is self._ready_key:
-            return
-        self._ready_until_s = 0.0
-        await self._vendor.probe(key)
-        self._ready_until_s = now_s + READY_FOR_S
-        self._ready_key = key
+        await self._readiness.check(self.keys, self._vendor.probe)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -156,38 +153,19 @@ def _model(job: Turn | EmbedJob | RerankJob) -> str:
     return job.model.removeprefix(f"{NAME}/") if job.model == job.request.model else job.model
 
 
-async def _refusal(exchange: Exchange, headers: Mapping[str, str], model: str, key: Secret) -> error_pb2.CallError:
+async def _refusal(exchange: Exchange, headers: Mapping[str, str], model: str, key: KeyLease) -> error_pb2.CallError:
     """What an answer that is not the wanted one means."""
     body = await exchange.read_error_body(error_body.MAX_BODY_BYTES)
     if exchange.status != 200:
-        return refusal(key, exchange.status, headers, body, model=model)
+        return _refused(model, key, exchange.status, headers, body)
     if error_body.read_body(body) != error_body.Facts():
-        return classification.classify_in_stream(NAME, body, model=model, extra=ERRORS)
-    return call_error(
-        Reason.ERROR_REASON_UPSTREAM_PROTOCOL,
-        f"{NAME} answered with {_media_type(headers) or 'no type'} instead of a stream; check its base URL",
-        provider=NAME,
-        model=model,
-        http_status=200,
-        native_type="content_type",
-    )
+        return key.refused(classification.classify_in_stream(NAME, body, model=model, extra=ERRORS))
+    return no_stream(NAME, model, headers)
+
+
+def _refused(model: str, key: KeyLease, status: int, headers: Mapping[str, str], body: bytes) -> error_pb2.CallError:
+    return key.refused(refusal(key.secret, status, headers, body, model=model))
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _media_type(headers: Mapping[str, str]) -> str:
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _is_stream(headers: Mapping[str, str]) -> bool:
-    # What is surely something else is not read as a stream.
-    return _media_type(headers) not in ("application/json", "text/html", "application/problem+json")
-
-
-async def _read_rest(chunks: AsyncIterator[bytes]) -> None:
-    with contextlib.suppress(TimeoutError, CallFailure):
-        async with asyncio.timeout(_REST_S):
-            async for _ in chunks:
-                pass

@@ -1,13 +1,14 @@
 """Owns how this service is configured: from the environment to an adapter.
 
 COHERE_API_KEY_FILE: file with the key, read again when it changes; wins over the variables.
-COHERE_API_KEY, or CO_API_KEY as the SDK calls it: the key itself.
+COHERE_API_KEY, or CO_API_KEY as the SDK calls it: the key itself, or `vault:cohere/<slot>`; unset beside
+ANTIPHON_VAULT_ADDR: vault:cohere/default.
 COHERE_BASE_URL, or CO_API_URL as the SDK calls it: another address, without a version path.
 """
 
 from collections.abc import Callable
 
-from antiphon_kit.secrets import EnvSecret, FileSecret, SecretSource
+from antiphon_kit.key_sources import known_ring
 from antiphon_kit.settings import Env, ServiceSettings, http_url, text
 from antiphon_provider_cohere.adapter import CohereAdapter
 from antiphon_provider_cohere.codec import BASE_URL
@@ -18,8 +19,7 @@ def cohere_account(env: Env) -> Callable[[ServiceSettings], CohereAdapter]:
 
     def make(settings: ServiceSettings) -> CohereAdapter:
         base_url = _without_version(http_url(env, _given(env, "COHERE_BASE_URL", "CO_API_URL"), BASE_URL))
-        file = text(env, "COHERE_API_KEY_FILE", "")
-        keys: SecretSource = FileSecret(file) if file else EnvSecret(env, _given(env, "COHERE_API_KEY", "CO_API_KEY"))
+        keys = known_ring(env, "cohere", "COHERE_API_KEY", "CO_API_KEY")
         return CohereAdapter(keys, base_url=base_url, connect_timeout_s=settings.connect_timeout_s)
 
     return make

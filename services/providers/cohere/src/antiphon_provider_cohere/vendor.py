@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import httpx
 from cohere.core.api_error import ApiError
@@ -32,39 +33,31 @@ class Vendor:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.base_url = base_url.rstrip("/")
         self._http = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=timeout_s)
-        self._client_for: tuple[Secret, AsyncClientWrapper] | None = None
-        self._headers_for: tuple[Secret, Mapping[str, str]] | None = None
+        self._clients: WeakKeyDictionary[Secret, AsyncClientWrapper] = WeakKeyDictionary()
+        self._headers: WeakKeyDictionary[Secret, Mapping[str, str]] = WeakKeyDictionary()
 
     def url(self, path: str) -> str:
         """Where the API has `path`, such as "v2/chat"."""
         return f"{self.base_url}/{path}"
 
     def headers(self, key: Secret) -> Mapping[str, str]:
-        """Headers of a call. Kept until the key changes."""
-        if self._headers_for is None or self._headers_for[0] is not key:
-            self._headers_for = (key, {**self._client(key).get_headers(), "Content-Type": "application/json"})
-        return self._headers_for[1]
+        """Headers of a call. Kept for as long as the key is."""
+        headers = self._headers.get(key)
+        if headers is None:
+            headers = self._headers[key] = {**self._client(key).get_headers(), "Content-Type": "application/json"}
+        return headers
 
     def _client(self, key: Secret) -> AsyncClientWrapper:
-        if self._client_for is None or self._client_for[0] is not key:
-            wrapper = AsyncClientWrapper(
+        client = self._clients.get(key)
+        if client is None:
+            client = self._clients[key] = AsyncClientWrapper(
                 token=key.reveal(), base_url=self.base_url, httpx_client=self._http, max_retries=0
             )
-            self._client_for = (key, wrapper)
-        return self._client_for[1]
+        return client
 
     async def probe(self, key: Secret) -> None:
-        """Return if the vendor can be reached and takes the key; raise CallFailure otherwise.
-
-        Servers without a list of models answer 404, and a limit is not an outage: both are reachable.
-        """
-        try:
-            await self._models(key, page_size=1)
-        except CallFailure as raised:
-            reason = raised.error.reason
-            if reason == Reason.ERROR_REASON_RATE_LIMITED or raised.error.http_status in (404, 405):
-                return
-            raise
+        """Ask the vendor for something cheap. Raises CallFailure."""
+        await self._models(key, page_size=1)
 
     async def list_models(self, key: Secret) -> Sequence[models_pb2.Model]:
         """The models, as listed."""

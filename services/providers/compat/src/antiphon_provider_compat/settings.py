@@ -5,7 +5,8 @@ from typing import Self
 
 from antiphon.config.v1 import suite_pb2
 from antiphon_kit.config import ConfigError, load_suite
-from antiphon_kit.secrets import SecretSource, from_reference
+from antiphon_kit.key_ring import KeyRing
+from antiphon_kit.key_sources import ring_from_reference
 from antiphon_kit.settings import Env, ServiceSettings, SettingError, text
 from antiphon_wires.openai_chat.adapter import OpenAIChatAdapter
 from antiphon_wires.openai_chat.codec import COMPATIBLE, Dialect
@@ -16,7 +17,7 @@ class CompatSettings:
     """`keys` None: the server takes no key."""
 
     dialect: Dialect
-    keys: SecretSource | None
+    keys: KeyRing | None
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -33,7 +34,7 @@ class CompatSettings:
             known = ", ".join(rows) or "none; add one under `compat`"
             raise SettingError("ANTIPHON_COMPAT_SERVER", name, f"no such row in {path}; there are: {known}")
         row = rows[name]
-        return cls(_dialect(row), from_reference(row.api_key, env, f"compat[{name}].api_key"))
+        return cls(_dialect(row), ring_from_reference(row.api_key, env, f"compat[{name}].api_key"))
 
     def adapter(self, settings: ServiceSettings) -> OpenAIChatAdapter:
         """The provider of that row."""

@@ -20,6 +20,7 @@ DEEPSEEK: Final = Dialect(
     beta_path="/beta",
     completion_path="/beta/completions",
     embedding_path=None,
+    operations=("generate", "complete"),
     max_tokens_field="max_tokens",
     max_stop=16,
     params={**dict.fromkeys(_LACKING), "end_user_id": "user_id"},

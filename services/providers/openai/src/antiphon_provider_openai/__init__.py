@@ -1,1 +1,1 @@
-"""OpenAI as a service: the chat-completions wire in its own dialect. Settings: antiphon_wires.openai_chat.service."""
+"""OpenAI as a service: its two wires, Chat Completions and Responses. Settings: antiphon_provider_openai.settings."""

@@ -4,8 +4,7 @@ import os
 import sys
 
 from antiphon_kit.server import run_provider
-from antiphon_wires.openai_chat.codec import OPENAI
-from antiphon_wires.openai_chat.service import known_vendor
+from antiphon_provider_openai.settings import make_adapter
 
 if __name__ == "__main__":
-    sys.exit(run_provider(known_vendor(OPENAI, os.environ), os.environ))
+    sys.exit(run_provider(make_adapter(os.environ), os.environ))

@@ -7,7 +7,6 @@ bytes: the SDK's own path costs ten times the CPU (docs/results/bench.md).
 Forbids itself: retries, logging, and parsing of any body.
 """
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -15,8 +14,9 @@ from functools import partial
 from typing import Final
 
 from antiphon.llm.v1 import chat_pb2, embedding_pb2, error_pb2, models_pb2, options_pb2
-from antiphon_contract.errors import CallFailure, Reason, call_error, failure
+from antiphon_contract.errors import CallFailure, Reason, failure
 from antiphon_kit.egress import Egress, Exchange
+from antiphon_kit.key_ring import KeyLease, KeyRing
 from antiphon_kit.provider import (
     Batch,
     CompletionJob,
@@ -26,8 +26,9 @@ from antiphon_kit.provider import (
     NativePiece,
     Turn,
 )
-from antiphon_kit.secrets import Secret, SecretSource
+from antiphon_kit.secrets import SecretSource
 from antiphon_wires import classification, error_body, retry_hints
+from antiphon_wires.event_stream import EventStream
 from antiphon_wires.http_tunnel import Tunnel
 from antiphon_wires.openai_chat import native
 from antiphon_wires.openai_chat.codec import (
@@ -41,12 +42,8 @@ from antiphon_wires.openai_chat.codec import (
     encode_request,
 )
 from antiphon_wires.openai_chat.vendor import Vendor
-
-READY_FOR_S: Final = 60.0
-"""How long a healthy answer to the probe is believed."""
-
-# After the vendor's last word the connection is read to its end, so that it can be used again; not for long.
-_REST_S: Final = 0.5
+from antiphon_wires.readiness import Readiness
+from antiphon_wires.streamed_answer import batches, is_stream, no_stream
 
 _MAX_VECTORS_BYTES: Final = 64 * 1024 * 1024
 
@@ -54,14 +51,15 @@ _MAX_VECTORS_BYTES: Final = 64 * 1024 * 1024
 class OpenAIChatAdapter:
     """One account of one vendor that speaks chat completions. Create it inside the running loop."""
 
-    def __init__(self, dialect: Dialect, keys: SecretSource | None, *, connect_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, dialect: Dialect, keys: SecretSource | KeyRing | None, *, connect_timeout_s: float = 5.0
+    ) -> None:
         """`keys` None: the server takes no key."""
         self._dialect = dialect
-        self._keys = keys
         self._vendor = Vendor(dialect, timeout_s=connect_timeout_s)
+        self.keys = KeyRing.of(keys, prove=self._vendor.probe)
         self._egress = Egress(connect_timeout_s)
-        self._ready_until_s = 0.0
-        self._ready_key: Secret | None = None
+        self._readiness = Readiness()
 
     @property
     def name(self) -> str:
@@ -96,17 +94,21 @@ class OpenAIChatAdapter:
         encode: Callable[[], Encoded],
         model: str,
         *,
-        kind: type[ChatStream],
+        kind: Callable[..., EventStream],
     ) -> AsyncIterator[Batch]:
         encoded = encode()
         if encoded.path:
             url = self._vendor.base_url + encoded.path
-        key = await self._key()
-        headers = {**self._vendor.headers(key), **encoded.headers}
-        async with self._egress.post(url, headers, encoded.body, turn.milestones) as exchange:
+        async with (
+            self.keys.lease(model) as key,
+            self._egress.post(
+                url, {**self._vendor.headers(key.secret), **encoded.headers}, encoded.body, turn.milestones
+            ) as exchange,
+        ):
             answered = {name.lower(): value for name, value in exchange.headers.items()}
-            if exchange.status != 200 or not _is_stream(answered):
+            if exchange.status != 200 or not is_stream(answered):
                 raise CallFailure(await self._refusal(exchange, answered, model, key))
+            key.accepted()
             stream = kind(
                 self._dialect,
                 native=turn.request.options.native_mode == options_pb2.CallOptions.NATIVE_MODE_ATTACH,
@@ -116,28 +118,23 @@ class OpenAIChatAdapter:
                 rate_limits=retry_hints.rate_limits(answered, time.time()),
                 model=model,
             )
-            async with contextlib.aclosing(exchange.chunks()) as chunks:  # type: ignore[type-var]  # it is a generator
-                while (data := await _read(chunks, stream)) is not None:
-                    if batch := stream.feed(data):
-                        yield batch
-                    stream.check()
-                    if stream.done:
-                        await _read_rest(chunks)
-                        break
-            if batch := stream.close():
-                yield batch
+            async with contextlib.aclosing(batches(exchange, stream)) as found:
+                async for batch in found:
+                    yield batch
 
     async def embed(self, job: EmbedJob) -> embedding_pb2.EmbedResponse:
         """One upstream call; see EmbeddingProvider."""
         url = self._url(self._dialect.embedding_path, "make vectors")
         model = self._model(job)
         encoded = encode_embed(job.request, self._dialect, model=model)
-        key = await self._key()
-        headers = {**self._vendor.headers(key), "Accept": "application/json", **encoded.headers}
-        async with self._egress.post(url, headers, encoded.body, job.milestones) as exchange:
+        async with (
+            self.keys.lease(model) as key,
+            self._egress.post(url, self._for_json(key, encoded.headers), encoded.body, job.milestones) as exchange,
+        ):
             answered = {name.lower(): value for name, value in exchange.headers.items()}
             if exchange.status != 200:
                 raise CallFailure(await self._refusal(exchange, answered, model, key))
+            key.accepted()
             body = await exchange.read(_MAX_VECTORS_BYTES)
         return decode_embed(
             body,
@@ -156,14 +153,18 @@ class OpenAIChatAdapter:
 
     async def stream_native(self, job: NativeJob) -> AsyncIterator[NativePiece]:
         """One HTTP exchange; see NativeProvider."""
-        key = await self._key()
-        tunnel = Tunnel(
-            self._egress, self._vendor.base_url, partial(self._classified, job.model, key), native.ACCOUNT_HEADERS
-        )
-        pieces = tunnel.stream(job, self._vendor.credentials(key), self._vendor.defaults(key))
-        async with contextlib.aclosing(pieces):  # type: ignore[type-var]  # it is a generator
-            async for piece in pieces:
-                yield piece
+        async with self.keys.lease(job.model) as key:
+            tunnel = Tunnel(
+                self._egress,
+                self._vendor.base_url,
+                partial(self._classified, job.model, key),
+                native.ACCOUNT_HEADERS,
+                key,
+            )
+            pieces = tunnel.stream(job, self._vendor.credentials(key.secret), self._vendor.defaults(key.secret))
+            async with contextlib.aclosing(pieces):  # type: ignore[type-var]  # it is a generator
+                async for piece in pieces:
+                    yield piece
 
     def _url(self, path: str | None, what: str) -> str:
         if path is None:
@@ -175,11 +176,11 @@ class OpenAIChatAdapter:
         prefix = f"{self._dialect.name}/"
         return job.model.removeprefix(prefix) if job.model == job.request.model else job.model
 
-    async def _key(self) -> Secret | None:
-        return await self._keys.current() if self._keys is not None else None
+    def _for_json(self, key: KeyLease, headers: Mapping[str, str]) -> dict[str, str]:
+        return {**self._vendor.headers(key.secret), "Accept": "application/json", **headers}
 
     async def _refusal(
-        self, exchange: Exchange, headers: Mapping[str, str], model: str, key: Secret | None
+        self, exchange: Exchange, headers: Mapping[str, str], model: str, key: KeyLease
     ) -> error_pb2.CallError:
         """What an answer that is no stream means."""
         body = await exchange.read_error_body(error_body.MAX_BODY_BYTES)
@@ -187,20 +188,13 @@ class OpenAIChatAdapter:
         if exchange.status != 200:
             return self._classified(model, key, exchange.status, headers, body)
         if error_body.read_body(body) != error_body.Facts():
-            return classification.classify_in_stream(name, body, model=model, extra=rows)
-        return call_error(
-            Reason.ERROR_REASON_UPSTREAM_PROTOCOL,
-            f"{name} answered with {_media_type(headers) or 'no type'} instead of a stream; check its base URL",
-            provider=name,
-            model=model,
-            http_status=200,
-            native_type="content_type",
-        )
+            return key.refused(classification.classify_in_stream(name, body, model=model, extra=rows))
+        return no_stream(name, model, headers)
 
     def _classified(
-        self, model: str, key: Secret | None, status: int, headers: Mapping[str, str], body: bytes
+        self, model: str, key: KeyLease, status: int, headers: Mapping[str, str], body: bytes
     ) -> error_pb2.CallError:
-        return classification.classify(
+        error = classification.classify(
             self._dialect.name,
             status,
             headers,
@@ -208,8 +202,9 @@ class OpenAIChatAdapter:
             now_s=time.time(),
             model=model,
             extra=self._dialect.errors,
-            hide=key.reveal() if key else "",
+            hide=key.secret.reveal(),
         )
+        return key.refused(error)
 
     async def count_tokens(self, turn: Turn) -> chat_pb2.CountTokensResponse:
         """This wire has no such call."""
@@ -217,46 +212,14 @@ class OpenAIChatAdapter:
 
     async def list_models(self) -> Sequence[models_pb2.Model]:
         """The models of the account, as the vendor lists them."""
-        return await self._vendor.list_models(await self._key())
+        async with self.keys.lease() as key:
+            return await self._vendor.list_models(key.secret)
 
     async def ready(self) -> None:
         """There is a key, and the vendor takes it. Asks the vendor at most once a minute while it is well."""
-        key = await self._key()
-        now_s = time.monotonic()
-        if now_s < self._ready_until_s and key is self._ready_key:
-            return
-        self._ready_until_s = 0.0
-        await self._vendor.probe(key)
-        self._ready_until_s = now_s + READY_FOR_S
-        self._ready_key = key
+        await self._readiness.check(self.keys, self._vendor.probe)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._egress.aclose()
         await self._vendor.aclose()
-
-
-def _media_type(headers: Mapping[str, str]) -> str:
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _is_stream(headers: Mapping[str, str]) -> bool:
-    # Small servers forget the type or call it text; what is surely something else is not read as a stream.
-    return _media_type(headers) not in ("application/json", "text/html", "application/problem+json")
-
-
-async def _read(chunks: AsyncIterator[bytes], stream: ChatStream) -> bytes | None:
-    """The next piece of the body; None at its end, and where a whole answer lost nothing but the end of its body."""
-    try:
-        return await anext(chunks, None)
-    except CallFailure:
-        if stream.finished:
-            return None
-        raise
-
-
-async def _read_rest(chunks: AsyncIterator[bytes]) -> None:
-    with contextlib.suppress(TimeoutError, CallFailure):
-        async with asyncio.timeout(_REST_S):
-            async for _ in chunks:
-                pass

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from antiphon.llm.v1 import content_pb2, response_pb2
 from antiphon_wires import json_text
+from antiphon_wires.event_stream import Events, malformed
 from antiphon_wires.openai_chat.dialect import Dialect
 from antiphon_wires.openai_chat.messages import AUDIO_ID
 
-Events = list[response_pb2.StreamEvent]
 _Event = response_pb2.StreamEvent
 _Finish = response_pb2.FinishReason
 _Call = content_pb2.ToolCall
@@ -317,8 +317,3 @@ def _input_state(kind: _Call.Kind, text: str, reason: _Finish) -> _Call.InputSta
     if kind == _Call.KIND_CUSTOM and cut:
         return _Call.INPUT_STATE_TRUNCATED
     return _Call.INPUT_STATE_COMPLETE
-
-
-def malformed(message: str) -> response_pb2.StreamEvent:
-    """The warning that the vendor sent something that was repaired or skipped."""
-    return _Event(warning=response_pb2.Warning(kind=response_pb2.Warning.KIND_UPSTREAM_MALFORMED, message=message))

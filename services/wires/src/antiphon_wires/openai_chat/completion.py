@@ -39,6 +39,8 @@ _NATIVE: Final[Mapping[str, str | None]] = {
     "prompt_cache_key": None,
     "verbosity": None,
 }
+# Of logprobs. Dropped: `text_offset`, the sums of the tokens' lengths.
+_LISTS: Final = frozenset({"tokens", "token_logprobs", "top_logprobs", "text_offset"})
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -82,6 +84,8 @@ def _add_params(body: Native, params: params_pb2.GenerateParams, scope: Scope, m
         if native is not None:
             body[native] = value
             continue
+        if value == param.default:
+            continue
         lose = losses.hint if param.loss is Loss.HINT else losses.shape
         lose(f"params.{param.field}", f"text completion of {name} has no such parameter")
     if params.HasField("output_format"):
@@ -110,7 +114,7 @@ def _choice(choice: Any) -> Any:
 
 
 def _logprobs(value: Any) -> Any:
-    """Parallel lists as a list of tokens; llama.cpp sends the latter by itself."""
+    """Parallel lists as a list of tokens; llama.cpp sends the latter by itself. Further members stay what they are."""
     if not isinstance(value, dict) or not isinstance(tokens := value.get("tokens"), list):
         return value
     numbers, tops = (_list(value.get(name)) for name in ("token_logprobs", "top_logprobs"))
@@ -121,7 +125,7 @@ def _logprobs(value: Any) -> Any:
         # The first token of an echoed prompt follows nothing and has no probability.
         if number is not None:
             content.append({"token": token, "logprob": number, "top_logprobs": _tops(top)})
-    return {"content": content}
+    return {**{name: told for name, told in value.items() if name not in _LISTS}, "content": content}
 
 
 def _list(value: Any) -> list[Any]:
@@ -129,4 +133,9 @@ def _list(value: Any) -> list[Any]:
 
 
 def _tops(top: Any) -> list[dict[str, Any]]:
-    return [{"token": token, "logprob": number} for token, number in top.items()] if isinstance(top, dict) else []
+    return [_alternative(*item) for item in top.items()] if isinstance(top, dict) else []
+
+
+def _alternative(token: str, told: Any) -> dict[str, Any]:
+    # What is no number has no meaning here, and is told as it stands.
+    return {"token": token, "logprob" if isinstance(told, int | float) else "told": told}

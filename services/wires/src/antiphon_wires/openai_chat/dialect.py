@@ -23,6 +23,8 @@ class Param:
     field: str
     native: str | None
     loss: Loss
+    default: bool | int | None = None
+    """What happens without the parameter, everywhere: asking for it is nothing that could be lost."""
 
 
 # https://developers.openai.com/api/reference/resources/chat, as typed by openai 3.57 (2026-11).
@@ -37,11 +39,11 @@ PARAMS: Final[tuple[Param, ...]] = (
     Param("repetition_penalty", None, Loss.HINT),
     Param("stop", "stop", Loss.SHAPE),
     Param("seed", "seed", Loss.HINT),
-    Param("candidate_count", "n", Loss.SHAPE),
-    Param("logprobs", "logprobs", Loss.SHAPE),
-    Param("top_logprobs", "top_logprobs", Loss.SHAPE),
+    Param("candidate_count", "n", Loss.SHAPE, default=1),
+    Param("logprobs", "logprobs", Loss.SHAPE, default=False),
+    Param("top_logprobs", "top_logprobs", Loss.SHAPE, default=0),
     Param("logit_bias", "logit_bias", Loss.HINT),
-    Param("parallel_tool_calls", "parallel_tool_calls", Loss.SHAPE),
+    Param("parallel_tool_calls", "parallel_tool_calls", Loss.SHAPE, default=True),
     Param("max_tool_calls", None, Loss.HINT),
     Param("service_tier", "service_tier", Loss.HINT),
     Param("output_modalities", "modalities", Loss.SHAPE),
@@ -143,8 +145,19 @@ class Dialect:
     completion_path: str | None = "/completions"
     """Where texts are completed, below the base URL; None: nowhere."""
 
+    operations: Sequence[str] = ("generate",)
+    """RPCs that a model serves, as in Model.operations, where its id tells nothing else: no list of models does."""
+
+    families: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Beginnings of model ids to the RPCs that such models serve."""
+
     errors: Sequence[Row] = ()
     """Rows of classification that only this vendor needs, tried first."""
+
+    def operations_of(self, native_id: str) -> Sequence[str]:
+        """The RPCs that this model serves, as far as its id tells."""
+        families = self.families.items()
+        return next((served for start, served in families if native_id.startswith(start)), self.operations)
 
     def native(self, param: Param) -> str | None:
         """The member that `param` becomes; None: there is none."""
@@ -197,6 +210,13 @@ OPENAI: Final = Dialect(
     base_url="https://api.openai.com/v1",
     allowed_headers=frozenset({"openai-beta"}),
     account_headers=True,
+    # https://developers.openai.com/api/docs/models (2026-11). What is in a family without an RPC has none here.
+    families={
+        "text-embedding-": ("embed",),
+        **dict.fromkeys(("gpt-3.5-turbo-instruct", "davinci-", "babbage-"), ("complete",)),
+        **dict.fromkeys(("dall-e-", "gpt-image-", "omni-moderation-", "text-moderation-", "sora-", "tts-"), ()),
+        **dict.fromkeys(("whisper-", "gpt-realtime"), ()),
+    },
 )
 
 # Servers that imitate the API know its older half. llama.cpp (tools/server/README.md), vLLM
@@ -214,6 +234,8 @@ COMPATIBLE: Final = Dialect(
         "prompt_cache_key": None,
         "verbosity": None,
     },
+    # A server of one's own serves what its models can; which those are is not told.
+    operations=("generate", "complete", "embed"),
     # llama.cpp takes a named tool_choice for "auto" (the README of langchain-llama-cpp, 2026-11).
     lacks=frozenset(
         {"developer_role", "custom_tools", "allowed_tools", "named_tool_choice", "file", "cache_breakpoints"}

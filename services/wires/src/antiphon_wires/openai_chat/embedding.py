@@ -27,6 +27,7 @@ _FLOAT_BYTES: Final = 4
 _PROTECTED: Final[tuple[merge_patch.Path, ...]] = (("model",), ("api_key",), ("authorization",))
 # `object` says what the URL says already.
 _KNOWN: Final = frozenset({"object", "data", "model", "usage", "id", "created"})
+_OF_A_VECTOR: Final = frozenset({"object", "index", "embedding"})
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -35,7 +36,13 @@ class _Vector(msgspec.Struct):
     index: int | None = None
 
 
+class _OnlyVector(_Vector, forbid_unknown_fields=True):
+    object: Any = None
+    """It says what the URL says already."""
+
+
 _decode_vectors: Final = msgspec.json.Decoder(list[_Vector]).decode
+_decode_only_vectors: Final = msgspec.json.Decoder(list[_OnlyVector]).decode
 
 
 def encode_embed(request: embedding_pb2.EmbedRequest, dialect: Dialect, *, model: str) -> Encoded:
@@ -89,7 +96,8 @@ def decode_embed(
     """The response, without what the kit fills in. Raises CallFailure for what is no answer to `request`."""
     fail = _Failures(dialect, model, request_id)
     members = _members(body, fail)
-    rows = _rows(members["data"], len(request.inputs), fail)
+    vectors, more = _vectors(members["data"], fail)
+    rows = _rows(vectors, len(request.inputs), fail)
     dimensions = len(rows[0]) // _FLOAT_BYTES
     response = embedding_pb2.EmbedResponse()
     for _ in range(max(1, list(request.params.encodings).count(FLOAT))):
@@ -107,7 +115,7 @@ def decode_embed(
     usage = members.get("usage")
     if usage is not None and isinstance(told := json_text.read(bytes(usage)), dict):
         end.usage.CopyFrom(read_usage(told, json_text.text_of(usage)))
-    end.native_json = _unknown(members)
+    end.native_json = _unknown(members, more)
     if request.options.native_mode == options_pb2.CallOptions.NATIVE_MODE_ATTACH:
         response.native = body
     return response
@@ -148,12 +156,22 @@ def _members(body: bytes, fail: _Failures) -> json_text.Object:
     return members
 
 
-def _rows(data: msgspec.Raw, count: int, fail: _Failures) -> list[bytes]:
-    """The vectors, packed, in the order of the inputs."""
+def _vectors(data: msgspec.Raw, fail: _Failures) -> tuple[Sequence[_Vector], str]:
+    """The vectors as they came, and what their objects hold besides: a JSON list of objects, "" for nothing."""
+    try:
+        return _decode_only_vectors(data), ""
+    except json_text.REFUSED:
+        pass
     try:
         vectors = _decode_vectors(data)
     except json_text.REFUSED:
         raise fail.protocol("its vectors cannot be read") from None
+    each = [json_text.members(bytes(raw)) for raw in json_text.elements(bytes(data))]
+    return vectors, f"[{','.join(_object(one, _OF_A_VECTOR) or '{}' for one in each)}]"
+
+
+def _rows(vectors: Sequence[_Vector], count: int, fail: _Failures) -> list[bytes]:
+    """The vectors, packed, in the order of the inputs."""
     rows: dict[int, bytes] = {}
     for position, vector in enumerate(vectors):
         rows[position if vector.index is None else vector.index] = _packed(vector.embedding, fail)
@@ -188,9 +206,19 @@ def _fill_start(
     for field, member in (("model", "model"), ("provider_response_id", "id")):
         if member in members and isinstance(value := json_text.read(bytes(members[member])), str):
             setattr(start, field, json_text.mend(value)[0])
+    created = json_text.read(bytes(members.get("created", b"0")))
+    if type(created) is int and 0 < created < 253402300800:
+        start.create_time.FromSeconds(created)
 
 
-def _unknown(members: json_text.Object) -> str:
-    """Members without a meaning here, verbatim, as one object."""
-    unknown = [f"{json_text.quote(name)}:{json_text.text_of(members[name])}" for name in members if name not in _KNOWN]
+def _unknown(members: json_text.Object, more: str) -> str:
+    """Members without a meaning here as one object. `more`: those of the vectors, which become its `data`."""
+    if not more:
+        return _object(members, _KNOWN)
+    return _object({**members, "data": msgspec.Raw(more.encode())}, _KNOWN - {"data"})
+
+
+def _object(members: json_text.Object, known: frozenset[str]) -> str:
+    """The members that are not `known`, verbatim; "" if there are none."""
+    unknown = [f"{json_text.quote(name)}:{json_text.text_of(members[name])}" for name in members if name not in known]
     return f"{{{','.join(unknown)}}}" if unknown else ""

@@ -19,6 +19,9 @@ def _token(entry: dict[str, Any]) -> response_pb2.TokenLogprob:
         token.token = text
     if isinstance(logprob := entry.get("logprob"), int | float):
         token.logprob = logprob
+    # llama.cpp tells the id (tools/server/README.md, 2026-11).
+    if type(number := entry.get("id")) is int and 0 <= number < 2**31:
+        token.token_id = number
     raw = entry.get("bytes")
     if isinstance(raw, list) and all(type(byte) is int and 0 <= byte < 256 for byte in raw):
         token.raw_bytes = bytes(raw)

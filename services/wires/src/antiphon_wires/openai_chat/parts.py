@@ -29,7 +29,7 @@ def encode_part(part: content_pb2.Part, path: str, scope: Scope) -> Native | Non
     if native is None:
         return None
     if part.HasField("cache"):
-        _breakpoint(native, part.cache, path, scope)
+        mark_breakpoint(native, part.cache, path, scope)
     scope.own(part.opaque, path)
     scope.patch(native, part.provider_json, path)
     return native
@@ -57,13 +57,14 @@ def _kind(part: content_pb2.Part, path: str, scope: Scope) -> Native | None:
 
 
 def _native(part: content_pb2.NativePart, path: str, scope: Scope) -> Native | None:
-    if part.provider not in scope.dialect.keys:
+    if part.provider not in scope.keys:
         scope.losses.history(path, f"it is a block of {part.provider or 'no provider'}")
         return None
     return dict(json_text.caller_object(part.native_json, f"{path}.native_json"))
 
 
-def _breakpoint(native: Native, cache: content_pb2.CacheHint, path: str, scope: Scope) -> None:
+def mark_breakpoint(native: Native, cache: content_pb2.CacheHint, path: str, scope: Scope) -> None:
+    """A cache breakpoint behind the block, with the nearest lifetime that is offered."""
     if "cache_breakpoints" in scope.dialect.lacks:
         scope.losses.hint(f"{path}.cache", f"{scope.dialect.name} has no cache breakpoints")
         return
@@ -105,7 +106,7 @@ def _media(media: content_pb2.Media, path: str, scope: Scope) -> Native | None:
 
 def _image(media: content_pb2.Media, source: str) -> Native | None:
     if source == "data":
-        url = _data_uri(media)
+        url = data_uri(media)
     elif source == "uri" and media.uri.startswith(("https://", "http://", "data:")):
         url = media.uri
     else:
@@ -125,7 +126,7 @@ def _audio(media: content_pb2.Media, source: str) -> Native | None:
 
 def _file(media: content_pb2.Media, source: str, path: str, scope: Scope) -> Native | None:
     if source == "data":
-        return {"type": "file", "file": {"filename": media.filename or "file", "file_data": _data_uri(media)}}
+        return {"type": "file", "file": {"filename": media.filename or "file", "file_data": data_uri(media)}}
     file = media.file
     if source != "file" or file.provider != scope.dialect.name:
         return None
@@ -134,7 +135,8 @@ def _file(media: content_pb2.Media, source: str, path: str, scope: Scope) -> Nat
     return {"type": "file", "file": {"file_id": file.file_id}}
 
 
-def _data_uri(media: content_pb2.Media) -> str:
+def data_uri(media: content_pb2.Media) -> str:
+    """The bytes as an address."""
     return f"data:{media.mime_type};base64,{_base64(media.data)}"
 
 
@@ -144,9 +146,14 @@ def _base64(data: bytes) -> str:
 
 def encode_document(document: content_pb2.Document, path: str, scope: Scope) -> Native | None:
     """A document as text of the prompt: this wire has no word for one."""
-    body = document.WhichOneof("body")
-    if body == "media":
+    if document.WhichOneof("body") == "media":
         return _media(document.media, f"{path}.media", scope)
+    return text(document_text(document, path, scope))
+
+
+def document_text(document: content_pb2.Document, path: str, scope: Scope) -> str:
+    """A document that is no file as text of the prompt, told with a warning."""
+    body = document.WhichOneof("body")
     if body == "parts":
         content = "\n".join(_texts(document.parts.parts, f"{path}.parts", scope))
     else:
@@ -157,7 +164,7 @@ def encode_document(document: content_pb2.Document, path: str, scope: Scope) -> 
     named = (("id", document.id), ("title", document.title), ("source", document.source_uri))
     attributes = "".join(f" {name}={json_text.quote(value)}" for name, value in named if value)
     context = f"{document.context}\n" if document.context else ""
-    return text(f"<document{attributes}>\n{context}{content}\n</document>")
+    return f"<document{attributes}>\n{context}{content}\n</document>"
 
 
 def _texts(parts: Iterable[content_pb2.Part], path: str, scope: Scope) -> list[str]:

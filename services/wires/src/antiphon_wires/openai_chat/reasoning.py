@@ -12,7 +12,7 @@ _Reasoning = params_pb2.ReasoningParams
 
 def reasons(reasoning: params_pb2.ReasoningParams, dialect: Dialect) -> bool:
     """Whether the model is sure to reason. It takes a switch to know; patches of the call are not considered."""
-    if dialect.thinking is None or _is_off(reasoning):
+    if dialect.thinking is None or is_off(reasoning):
         return False
     return dialect.thinking.by_default or reasoning.mode == _Reasoning.MODE_ENABLED or bool(reasoning.effort)
 
@@ -21,7 +21,7 @@ def encode_reasoning(reasoning: params_pb2.ReasoningParams, scope: Scope) -> Nat
     """The members that switch reasoning and say how much of it is wanted."""
     body: Native = {}
     losses, dialect = scope.losses, scope.dialect
-    effort = "none" if _is_off(reasoning) else reasoning.effort
+    effort = "none" if is_off(reasoning) else reasoning.effort
     if dialect.thinking is not None:
         if effort or reasoning.mode == _Reasoning.MODE_ENABLED:
             body[dialect.thinking.member] = {"type": "disabled" if effort == "none" else "enabled"}
@@ -33,7 +33,7 @@ def encode_reasoning(reasoning: params_pb2.ReasoningParams, scope: Scope) -> Nat
         if "reasoning_effort" in dialect.lacks:
             losses.hint("params.reasoning", f"{dialect.name} has no reasoning control")
         else:
-            body["reasoning_effort"] = _offered(effort, scope)
+            body["reasoning_effort"] = offered(effort, scope)
     if reasoning.HasField("budget_tokens"):
         losses.hint("params.reasoning.budget_tokens", "chat completions have no reasoning budget")
     if reasoning.summary not in ("", "none"):
@@ -43,11 +43,12 @@ def encode_reasoning(reasoning: params_pb2.ReasoningParams, scope: Scope) -> Nat
     return body
 
 
-def _is_off(reasoning: params_pb2.ReasoningParams) -> bool:
+def is_off(reasoning: params_pb2.ReasoningParams) -> bool:
+    """Whether the caller wants none."""
     return reasoning.mode == _Reasoning.MODE_DISABLED or reasoning.effort == "none"
 
 
-def _offered(effort: str, scope: Scope) -> str:
+def offered(effort: str, scope: Scope) -> str:
     """A level the dialect takes. Words outside the vocabulary pass: it grows monthly."""
     offered = scope.dialect.efforts
     if effort in offered or effort not in _EFFORTS:

@@ -59,7 +59,8 @@ def encode_request(
     body: Native = {"model": model, "messages": encode_messages(request.prompt, scope), "stream": True}
     if dialect.stream_usage:
         body["stream_options"] = {"include_usage": True}
-    body |= encode_tools(request, scope)
+    if request.prompt.tools or request.HasField("params"):
+        body |= encode_tools(request, scope)
     _add_params(body, request.params, scope, max_output_tokens)
     if request.params.HasField("reasoning"):
         body |= encode_reasoning(request.params.reasoning, scope)
@@ -85,6 +86,8 @@ def _add_params(body: Native, params: params_pb2.GenerateParams, scope: Scope, m
         native = scope.dialect.native(param)
         if native is not None and param.field not in idle:
             body[native] = value
+            continue
+        if native is None and value == param.default:
             continue
         path = f"params.{param.field}"
         lose = scope.losses.hint if param.loss is Loss.HINT else scope.losses.shape
@@ -168,7 +171,7 @@ def _path(member: str, dialect: Dialect) -> str:
 def allowed_headers(wanted: Mapping[str, http_pb2.HttpHeaders], scope: Scope, keys: Sequence[str]) -> dict[str, str]:
     """The caller's headers under `keys` that are allowed; a repeated name becomes one value (RFC 9110, 5.3)."""
     allowed: dict[str, str] = {}
-    for key in keys:
+    for key in keys if wanted else ():
         # Looking up a missing key in a protobuf map would add it.
         for header in wanted[key].headers if key in wanted else ():
             name = header.name.lower()

@@ -15,16 +15,25 @@ Native = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """`state_domain` is the account's name, "" if the operator gave none. `reasons`: the model is sure to reason."""
+    """`state_domain` is the account's name, "" if the operator gave none. `reasons`: the model is sure to reason.
+
+    `api`: which of the vendor's APIs is spoken, as in the keys of `provider_json`.
+    """
 
     dialect: Dialect
     losses: Losses
     state_domain: str
     reasons: bool = False
+    api: str = "chat"
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Keys of `provider_json` that are this wire's, in the order of application."""
+        return self.dialect.keys_of(self.api)
 
     def patch(self, native: Native, provider_json: Mapping[str, str], path: str) -> bool:
         """Apply what `provider_json` holds for this wire; whether there was anything."""
-        keys = self.dialect.keys
+        keys = self.keys
         if not any(provider_json.get(key) for key in keys):
             return False
         merge_patch.apply(native, provider_json, keys, param=f"{path}.provider_json")
@@ -40,7 +49,7 @@ class Scope:
             elif state.state_domain and self.state_domain and state.state_domain != self.state_domain:
                 self.losses.opaque(where, "it belongs to another account")
             elif state.kind not in kinds:
-                self.losses.opaque(where, f"chat completions cannot take {state.kind or 'it'} back")
+                self.losses.opaque(where, f"the {self.api} API cannot take {state.kind or 'it'} back")
             else:
                 found[state.kind] = state.data.decode("utf-8", "replace")
         return found

@@ -17,30 +17,19 @@ from uuid import uuid4
 from antiphon.llm.v1 import error_pb2, response_pb2
 from antiphon_contract.errors import CallFailure
 from antiphon_wires import json_text
-from antiphon_wires.openai_chat.candidate import Candidate, Events, TextPart, malformed
+from antiphon_wires.event_stream import Events, EventStream, malformed
+from antiphon_wires.openai_chat.candidate import Candidate, TextPart
 from antiphon_wires.openai_chat.dialect import Dialect
 from antiphon_wires.openai_chat.failures import Failures
 from antiphon_wires.openai_chat.logprobs import read_logprobs
-from antiphon_wires.openai_chat.plain_chunk import PlainChunk
+from antiphon_wires.openai_chat.members import CHOICE, CHUNK, News
 from antiphon_wires.openai_chat.usage import read_usage
-from antiphon_wires.sse import SseDecoder
+from antiphon_wires.plain_delta import PlainDelta
 
 _Event = response_pb2.StreamEvent
 
-# Members with a meaning here. What is in none of these sets goes out as a NativeEvent, once per value.
-_CHUNK: Final = frozenset(
-    {"id", "created", "model", "service_tier", "system_fingerprint", "choices", "usage", "error"}
-    # Dropped: `object` says what the URL says already, `obfuscation` is padding against traffic analysis
-    # (https://developers.openai.com/api/reference/resources/chat/subresources/completions/streaming-events, 2026-11).
-    | {"object", "obfuscation"}
-)
-_CHOICE: Final = frozenset({"index", "delta", "finish_reason", "logprobs", "stop_reason", "matched_stop"})
-_DELTA: Final = frozenset(
-    {"content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "annotations", "audio"}
-    # Dropped: it is always the assistant who answers.
-    | {"role"}
-)
 _LESSONS: Final = 16
+_TEXT: Final = ("choices", 0, "delta", "content")
 _PLAIN_DELTA: Final = frozenset({"role", "content"})
 # DeepSeek and llama.cpp say reasoning_content, vLLM from 0.12 on and Ollama reasoning
 # (https://docs.vllm.ai/en/stable/features/reasoning_outputs, 2026-11).
@@ -49,7 +38,7 @@ _REASONING: Final = ("reasoning_content", "reasoning")
 _SPLIT: Final = frozenset({*_REASONING, "content", "text", "refusal", "arguments", "input"})
 
 
-class ChatStream:
+class ChatStream(EventStream):
     """One answer. After `check` or any method has raised, it is of no more use."""
 
     def __init__(
@@ -66,8 +55,7 @@ class ChatStream:
     ) -> None:
         """`native`: NATIVE_MODE_ATTACH. `warnings`: those of the request, sent after `start`. `mint`: ids for tool
         calls of a vendor that gives none."""
-        self.done = False
-        """The vendor said that this was all."""
+        super().__init__()
         self._dialect = dialect
         self._native = native
         self._warnings = warnings
@@ -76,43 +64,20 @@ class ChatStream:
         self._rate_limits = rate_limits
         self._failures = Failures(dialect, model, request_id)
         self._mint = mint
-        self._sse = SseDecoder()
-        self._out: Events = []
         self._started = False
-        self._content = False
-        self._early: Events = []
         self._candidates: dict[int, Candidate] = {}
         self._plain: TextPart | None = None
         # Learned anew a few times, because some servers let `created` go on. To attach native bytes each payload has
         # to be seen.
         self._lessons = 0 if native else _LESSONS
-        self._shape: PlainChunk | None = None
+        self._shape: PlainDelta | None = None
         self._last_usage = ""
-        self._told: dict[tuple[object, ...], str] = {}
-        self._failure: CallFailure | None = None
+        self._news = News()
 
     @property
     def finished(self) -> bool:
         """Every candidate was told why it ended; what may still come is usage and the end mark."""
         return bool(self._candidates) and all(candidate.native_reason for candidate in self._candidates.values())
-
-    def feed(self, data: bytes) -> Events:
-        """The events that a piece of the body made."""
-        texts: list[str] = []
-        shape = self._usable_shape()
-        try:
-            for name, payload in self._sse.feed(data):
-                # The hot path: a chunk like the one before but for its text.
-                if shape is not None and not name and (text := shape.text(payload)) is not None:
-                    texts.append(text)
-                    continue
-                self._say(texts)
-                self._dispatch(name, payload)
-                shape = self._usable_shape()
-            self._say(texts)
-        except CallFailure as failure:
-            self._failure = failure
-        return self._take()
 
     def feed_chunk(self, payload: bytes) -> Events:
         """The events of one chunk in JSON, for a server in the same process."""
@@ -121,11 +86,6 @@ class ChatStream:
         except CallFailure as failure:
             self._failure = failure
         return self._take()
-
-    def check(self) -> None:
-        """Raise what cut the stream after the events that were handed out."""
-        if self._failure is not None:
-            raise self._failure
 
     def close(self) -> Events:
         """The last events, at the end of the body. Raises when the answer is not whole."""
@@ -142,10 +102,6 @@ class ChatStream:
             self._finish("eof")
         return self._take()
 
-    def _take(self) -> Events:
-        out, self._out = self._out, []
-        return out
-
     def _dispatch(self, name: str, payload: bytes) -> None:
         if self.done or not payload:
             return
@@ -153,35 +109,17 @@ class ChatStream:
         if payload.startswith(b"[DONE]"):
             self._finish("done")
         elif name in ("", "message"):
-            self._chunk(payload)
+            try:
+                self._chunk(payload)
+            except RecursionError:
+                raise self._failures.protocol("bad_json", "it sent something that is nested too deeply") from None
         elif name == "error":
             raise self._failures.refused(payload)
         else:
             self._tell(name, payload)
             return
         if self._native:
-            self._attach(before, payload)
-
-    def _attach(self, before: int, payload: bytes) -> None:
-        if len(self._out) == before:
-            self._tell("", payload)
-        else:
-            self._out[before].native = payload
-
-    def _tell(self, name: str, payload: bytes) -> None:
-        event = _Event()
-        event.native_event.name = name
-        event.native_event.data = payload
-        self._aside(event)
-
-    def _aside(self, event: response_pb2.StreamEvent) -> None:
-        """What is not content waits for it: it must not bind the router to this backend."""
-        (self._out if self._content else self._early).append(event)
-
-    def _release(self) -> None:
-        self._content = True
-        self._out += self._early
-        self._early.clear()
+            self._attach(before, "", payload)
 
     # -- chunks
 
@@ -195,23 +133,21 @@ class ChatStream:
             self._general(chunk, payload)
         elif self._lessons:
             self._lessons -= 1
-            self._shape = PlainChunk.learn(payload, chunk)
+            self._shape = PlainDelta.learn(self._block, payload, chunk, _TEXT)
 
-    def _usable_shape(self) -> PlainChunk | None:
+    def _plain_delta(self) -> PlainDelta | None:
         part = self._plain
         return None if part is None or part.held else self._shape
 
-    def _say(self, texts: list[str]) -> None:
-        """Text that came in one read is one delta: it cannot be shown earlier, and an event costs more than a chunk."""
+    def _extend(self, text: str) -> None:
         part = self._plain
-        if part is not None and (text := "".join(texts)):
-            event = _Event(text_delta=text)
-            if part.index:
-                event.part_index = part.index
-            if part.candidate:
-                event.candidate_index = part.candidate
-            self._out.append(event)
-        texts.clear()
+        assert part is not None, "nothing to extend"
+        event = _Event(text_delta=text)
+        if part.index:
+            event.part_index = part.index
+        if part.candidate:
+            event.candidate_index = part.candidate
+        self._out.append(event)
 
     def _extends(self, chunk: Any) -> bool:
         """Nothing but more text for the text part that is open; still warm."""
@@ -229,14 +165,16 @@ class ChatStream:
                 or choice.get("logprobs") is not None
                 or chunk.get("usage") is not None
                 or not _PLAIN_DELTA.issuperset(delta)
-                or not _CHOICE.issuperset(choice)
-                or not _CHUNK.issuperset(chunk)
+                or not CHOICE.names.issuperset(choice)
+                or not CHUNK.names.issuperset(chunk)
                 or "error" in chunk
+                or self._news.changed(chunk)
             ):
                 return False
         except (KeyError, TypeError, ValueError, AttributeError):
             return False
-        self._say([text])
+        if text:
+            self._extend(text)
         return True
 
     def _tolerant(self, payload: bytes) -> Any:
@@ -258,8 +196,9 @@ class ChatStream:
         choices = chunk.get("choices")
         if choices is not None and not isinstance(choices, list):
             raise self._failures.protocol("bad_chunk", "it sent choices that are no list")
+        unknown = self._news.among(chunk, CHUNK)
+        unknown |= self._news.learn(chunk) and self._started
         self._begin(chunk)
-        unknown = self._news(chunk, _CHUNK, ())
         for position, choice in enumerate(choices or ()):
             unknown |= self._choice(choice, position, payload)
         if isinstance(usage := chunk.get("usage"), dict):
@@ -269,17 +208,6 @@ class ChatStream:
         if not self._content and any(candidate.begun for candidate in self._candidates.values()):
             self._release()
         self._find_plain()
-
-    def _news(self, value: dict[str, Any], known: frozenset[str], path: tuple[object, ...]) -> bool:
-        """Whether there is a member without a meaning here whose value was not told before; null is no value."""
-        news = False
-        for name in () if known.issuperset(value) else value.keys() - known:
-            if value[name] is None:
-                continue
-            text = json_text.dump(value[name])
-            news |= self._told.get((*path, name)) != text
-            self._told[(*path, name)] = text
-        return news
 
     def _find_plain(self) -> None:
         """The open text part, if there is just one candidate to extend."""
@@ -317,10 +245,9 @@ class ChatStream:
         candidate = self._candidates.get(number)
         if candidate is None:
             candidate = self._candidates[number] = Candidate(number, self._dialect, self._mint, self._state_domain)
-        unknown = self._news(choice, _CHOICE, (number,))
+        unknown = self._news.among(choice, CHOICE, (number,))
         delta = choice.get("delta")
         if isinstance(delta, dict):
-            unknown |= self._news(delta, _DELTA, (number, "delta"))
             self._delta(candidate, delta, choice)
             if isinstance(annotations := delta.get("annotations"), list) and annotations:
                 raws = json_text.elements(bytes(json_text.dig(payload, "choices", position, "delta", "annotations")))

@@ -34,11 +34,17 @@ def _details(value: dict[str, Any], name: str) -> dict[str, Any]:
     return details if isinstance(details, dict) else {}
 
 
-def _set(target: usage_pb2.Usage | usage_pb2.ModalityTokens, field: str, count: object) -> bool:
-    # Servers in JavaScript and Go send 12.0; -1 and the like are placeholders.
-    if isinstance(count, float) and count.is_integer():
-        count = int(count)
-    if type(count) is not int or not 0 <= count < 2**31:
+def _set(target: usage_pb2.Usage | usage_pb2.ModalityTokens, field: str, told: object) -> bool:
+    number = count(told)
+    if number is None:
         return False
-    setattr(target, field, count)
+    setattr(target, field, number)
     return True
+
+
+def count(told: object) -> int | None:
+    """A number of tokens; None for what is none."""
+    # Servers in JavaScript and Go send 12.0; -1 and the like are placeholders.
+    if isinstance(told, float) and told.is_integer():
+        told = int(told)
+    return told if type(told) is int and 0 <= told < 2**31 else None

@@ -3,11 +3,13 @@
 Forbids itself: the hot path, retries, and texts of the SDK's exceptions.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import openai
 
@@ -44,24 +46,25 @@ class Vendor:
         }
         self.base_url = str(self._client.base_url).rstrip("/")
         self.chat_url = f"{self.base_url}/chat/completions"
-        self._headers_for: tuple[Secret | None, Mapping[str, str]] | None = None
+        self._headers: WeakKeyDictionary[Secret, Mapping[str, str]] = WeakKeyDictionary()
 
-    def headers(self, key: Secret | None) -> Mapping[str, str]:
-        """Headers of a streaming call. Kept until the key changes. `key` None: without authorization."""
-        if self._headers_for is None or self._headers_for[0] is not key:
+    def headers(self, key: Secret) -> Mapping[str, str]:
+        """Headers of a streaming call. Kept for as long as the key is. An empty `key`: without authorization."""
+        headers = self._headers.get(key)
+        if headers is None:
             common = {
                 name: value
                 for name, value in self._client.default_headers.items()
                 if isinstance(value, str) and name not in self._foreign
             }
-            self._headers_for = (key, {**common, **self._authorization(key), "Accept": "text/event-stream"})
-        return self._headers_for[1]
+            headers = self._headers[key] = {**common, **self._authorization(key), "Accept": "text/event-stream"}
+        return headers
 
-    def credentials(self, key: Secret | None) -> Mapping[str, str]:
+    def credentials(self, key: Secret) -> Mapping[str, str]:
         """Of `headers`, what says who pays."""
         return {name: value for name, value in self.headers(key).items() if not name.lower().startswith(_COMMON)}
 
-    def defaults(self, key: Secret | None) -> Mapping[str, str]:
+    def defaults(self, key: Secret) -> Mapping[str, str]:
         """Of `headers`, what a caller may replace."""
         return {
             name: value
@@ -69,23 +72,14 @@ class Vendor:
             if name.lower().startswith(_COMMON) and name.lower() != "accept"
         }
 
-    def _authorization(self, key: Secret | None) -> Mapping[str, str]:
-        return {} if key is None else self._client.with_options(api_key=key.reveal()).auth_headers
+    def _authorization(self, key: Secret) -> Mapping[str, str]:
+        return self._client.with_options(api_key=key.reveal()).auth_headers if key else {}
 
-    async def probe(self, key: Secret | None) -> None:
-        """Return if the vendor can be reached and takes the key; raise CallFailure otherwise.
+    async def probe(self, key: Secret) -> None:
+        """Ask the vendor for something cheap. Raises CallFailure."""
+        await self._models(key)
 
-        Servers without a list of models answer 404, and a limit is not an outage: both are reachable.
-        """
-        try:
-            await self._models(key)
-        except CallFailure as raised:
-            reason = raised.error.reason
-            if reason == Reason.ERROR_REASON_RATE_LIMITED or raised.error.http_status in (404, 405):
-                return
-            raise
-
-    async def list_models(self, key: Secret | None) -> Sequence[models_pb2.Model]:
+    async def list_models(self, key: Secret) -> Sequence[models_pb2.Model]:
         """The models, as listed."""
         try:
             listed = json_text.elements(bytes(json_text.dig(await self._models(key), "data")))
@@ -93,7 +87,7 @@ class Vendor:
         except (KeyError, TypeError, ValueError, AttributeError):
             raise self._failed(Reason.ERROR_REASON_UPSTREAM_PROTOCOL, "its list of models cannot be read") from None
 
-    async def _models(self, key: Secret | None) -> bytes:
+    async def _models(self, key: Secret) -> bytes:
         headers: dict[str, str | openai.Omit] = {
             **self._foreign,
             "Authorization": openai.omit,
@@ -110,7 +104,7 @@ class Vendor:
             raise self._failed(Reason.ERROR_REASON_UPSTREAM_UNREACHABLE, message) from None
         return response.content
 
-    def _refused(self, error: openai.APIStatusError, key: Secret | None) -> CallFailure:
+    def _refused(self, error: openai.APIStatusError, key: Secret) -> CallFailure:
         headers = {name.lower(): value for name, value in error.response.headers.items()}
         return CallFailure(
             classification.classify(
@@ -120,7 +114,7 @@ class Vendor:
                 error.response.content,
                 now_s=time.time(),
                 extra=self._dialect.errors,
-                hide=key.reveal() if key else "",
+                hide=key.reveal(),
             )
         )
 
@@ -135,7 +129,7 @@ class Vendor:
             provider=name,
             native_id=listed["id"],
             lifecycle=models_pb2.Model.LIFECYCLE_ACTIVE,
-            operations=["generate"],
+            operations=self._dialect.operations_of(listed["id"]),
             support=support(self._dialect),
             native_json=native_json,
         )
@@ -143,7 +137,10 @@ class Vendor:
             model.create_time.FromSeconds(created)
         if isinstance(shutdown := listed.get("shutdown_date"), str):
             model.lifecycle = models_pb2.Model.LIFECYCLE_DEPRECATED
-            model.retire_time.FromDatetime(datetime.fromisoformat(shutdown).replace(tzinfo=UTC))
+            # What is no date still stands in native_json.
+            with contextlib.suppress(ValueError):
+                date = datetime.fromisoformat(shutdown)
+                model.retire_time.FromDatetime(date if date.tzinfo else date.replace(tzinfo=UTC))
         return model
 
     async def aclose(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 from antiphon.llm.v1 import response_pb2, usage_pb2
 from antiphon_conformance import names
 from antiphon_conformance.calling import Ask
+from antiphon_conformance.canary import search
 from antiphon_conformance.cases.scripted import Scripted
 from antiphon_conformance.outcome import Outcome
 from antiphon_conformance.vendor import scenes
@@ -130,11 +131,11 @@ class FaultCases(Scripted):
         outcome = await ask(play.model)
         key = vendor.wire.key(play.last.request)
         assert len(key) > 8, "the provider under test needs a key, or there is no secret to lose"
-        assert key not in outcome.everything()
+        assert search(key, {"answer": outcome.everything().encode()}) == []
         for title, script in vendor.wire.echoing(key).items():
             outcome = await ask(vendor.play(script).model)
             assert not outcome.ok
-            assert key not in outcome.everything(), title
+            assert search(key, {title: outcome.everything().encode()}) == []
 
 
 def _holds(title: str, refusal: Refusal, outcome: Outcome) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.llm.v1 import content_pb2, models_pb2, response_pb2, usage_pb2
+from antiphon.llm.v1 import content_pb2, models_pb2, options_pb2, response_pb2, usage_pb2
 from antiphon_conformance.calling import Ask, say
 from antiphon_conformance.cases.scripted import Scripted
 from antiphon_conformance.outcome import Outcome
@@ -32,6 +32,8 @@ EXACT = {
     "parallel_tool_calls": False,
     "store": False,
 }
+# What happens without the parameter, everywhere: to ask for it is nothing that a vendor could lack.
+DEFAULTS = {"candidate_count": 1, "parallel_tool_calls": True, "logprobs": False}
 ZEROES = {"temperature": 0.0, "frequency_penalty": 0.0, "presence_penalty": 0.0, "seed": 0, "logprobs": False}
 
 
@@ -120,7 +122,7 @@ class TextCases(Scripted):
         play = vendor.play(Scene.PLAIN)
         assert (await ask(play.model)).ok
         body = json.loads(play.last.request.body)
-        assert not set(vendor.wire.parameters.values()) & set(body)
+        assert not {member for member in vendor.wire.parameters.values() if isinstance(member, str)} & set(body)
 
     @pytest.mark.parametrize(("name", "value"), [*EXACT.items(), *ZEROES.items()], ids=str)
     async def test_sends_a_parameter_as_it_is_or_says_that_it_did_not(
@@ -131,25 +133,49 @@ class TextCases(Scripted):
         play = vendor.play(Scene.PLAIN)
         outcome = await ask(play.model, **{name: value})
         member = vendor.wire.parameters.get(name)
-        if support == models_pb2.SUPPORT_REJECTED:
+        if support == models_pb2.SUPPORT_REJECTED and (name, value) not in DEFAULTS.items():
             assert (outcome.reason, outcome.error.param, play.calls) == ("PARAM_UNSUPPORTED", path, 0)
             return
         assert outcome.ok
         body: dict[str, Any] = json.loads(play.last.request.body)
         warned = _warnings(outcome)
+        least, greatest = vendor.wire.bounds.get(name, (value, value))
         if support == models_pb2.SUPPORT_NATIVE:
-            assert member in body
-            assert body[member] == value
+            nearest = min(max(value, least), greatest)
+            assert member is not None
+            assert callable(member) or member in body
+            assert (body[member] if isinstance(member, str) else member(body)) == nearest
+            assert warned == ([] if nearest == value else [(response_pb2.Warning.KIND_PARAM_CLAMPED, path)])
+        elif support == models_pb2.SUPPORT_REJECTED:
+            assert member not in body
             assert warned == []
         else:
             assert member not in body
             assert warned == [(response_pb2.Warning.KIND_PARAM_DROPPED, path)]
 
-    async def test_sends_stop_texts_and_the_token_limit(self, ask: Ask, vendor: Vendor) -> None:
+    @pytest.mark.parametrize(("name", "value"), DEFAULTS.items(), ids=str)
+    async def test_asking_for_what_happens_anyway_is_no_loss(
+        self, ask: Ask, vendor: Vendor, name: str, value: float
+    ) -> None:
+        request = ask.request(vendor.play(Scene.PLAIN).model, **{name: value})
+        request.options.unsupported_policy = options_pb2.CallOptions.UNSUPPORTED_POLICY_ERROR
+        outcome = await ask.send(request)
+        assert outcome.ok, outcome.message
+        assert _warnings(outcome) == []
+
+    async def test_sends_the_token_limit(self, ask: Ask, vendor: Vendor) -> None:
         play = vendor.play(Scene.PLAIN)
-        outcome = await ask(play.model, max_output_tokens=5, stop=["END", "\n\n"])
+        outcome = await ask(play.model, max_output_tokens=5)
         assert outcome.answer.finish.reason == Finish.FINISH_REASON_MAX_OUTPUT_TOKENS
         assert vendor.wire.output_limit(play.last.request) == 5
+
+    async def test_sends_stop_texts_or_refuses_them(self, ask: Ask, vendor: Vendor, declared: models_pb2.Model) -> None:
+        play = vendor.play(Scene.PLAIN)
+        outcome = await ask(play.model, stop=["END", "\n\n"])
+        if declared.support.get("params.stop", models_pb2.SUPPORT_UNSPECIFIED) == models_pb2.SUPPORT_REJECTED:
+            assert (outcome.reason, outcome.error.param, play.calls) == ("PARAM_UNSUPPORTED", "params.stop", 0)
+            return
+        assert outcome.ok
         assert b'["END"' in play.last.request.body.replace(b" ", b"")
 
     async def test_merges_the_callers_patch_last(self, ask: Ask, vendor: Vendor, declared: models_pb2.Model) -> None:
@@ -186,7 +212,12 @@ class TextCases(Scripted):
     async def test_tells_cached_and_reasoning_tokens(self, ask: Ask, vendor: Vendor) -> None:
         usage = (await ask(vendor.play(Scene.DETAILED_USAGE).model)).record.usage
         assert (usage.input_tokens, usage.output_tokens) == (100, 50)
-        assert (usage.cache_read_input_tokens, usage.reasoning_output_tokens) == (64, 20)
+        for member, field, count in (
+            ("cache_read_tokens", "cache_read_input_tokens", 64),
+            ("reasoning_tokens", "reasoning_output_tokens", 20),
+        ):
+            told = getattr(usage, field) if usage.HasField(field) else None
+            assert told == (None if member in vendor.wire.untold else count), field
 
     async def test_estimates_usage_that_the_vendor_does_not_tell(self, ask: Ask, vendor: Vendor) -> None:
         outcome = await ask(vendor.play(Scene.NO_USAGE).model)

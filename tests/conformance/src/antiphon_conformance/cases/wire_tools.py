@@ -14,7 +14,8 @@ from antiphon_conformance.wires import Tool
 
 State = content_pb2.ToolCall.InputState
 Finish = response_pb2.FinishReason
-HUGE_LIMIT_S = 20.0
+# Ten thousand fragments take seconds, and minutes where each costs a copy of those before.
+HUGE_LIMIT_S = 60.0
 SCHEMA = '{"type":"object","properties":{"z":{"const":9007199254740993},"a":{"maximum":1e400}},"z":1, "a":2}'
 
 
@@ -56,9 +57,8 @@ class ToolCases(Scripted):
         assert answer.tools[0].input_state == State.INPUT_STATE_COMPLETE
 
     async def test_huge_arguments_arrive_in_time(self, ask: Ask, vendor: Vendor) -> None:
-        outcome = await ask(vendor.play(Scene.HUGE_TOOL_INPUT).model)
+        outcome = await ask.send(ask.request(vendor.play(Scene.HUGE_TOOL_INPUT).model), timeout_s=HUGE_LIMIT_S)
         assert outcome.answer.tools[0].input == scenes.HUGE_TOOL.input
-        assert outcome.duration_s < HUGE_LIMIT_S
 
     async def test_arguments_that_are_no_json_are_kept_and_marked(self, ask: Ask, vendor: Vendor) -> None:
         answer = (await ask(vendor.play(Scene.INVALID_TOOL_INPUT).model)).answer
@@ -91,14 +91,16 @@ class ToolCases(Scripted):
         result.parts.add().text.text = "sunny"
         assert (await ask.send(request)).ok
         sent = play.last.request.body
-        assert json.dumps(scenes.ONE_TOOL.input, ensure_ascii=False).encode() in _unescaped(sent)
+        assert _holds(sent, scenes.ONE_TOOL.input)
         assert b"sunny" in sent
         assert sent.count(scenes.ONE_TOOL.id.encode()) == 2
 
 
-def _unescaped(body: bytes) -> bytes:
-    # The arguments are a JSON string inside JSON; how non-ASCII is escaped around them is the adapter's choice.
-    return json.dumps(json.loads(body), ensure_ascii=False).encode()
+def _holds(body: bytes, text: str) -> bool:
+    """Whether a JSON body holds `text`, as JSON of its own or as a string; how a string is escaped is free."""
+    if text.encode() in body:
+        return True
+    return json.dumps(text, ensure_ascii=False) in json.dumps(json.loads(body), ensure_ascii=False)
 
 
 def _seen(tools: list[content_pb2.ToolCall]) -> list[tuple[str, str, str]]:

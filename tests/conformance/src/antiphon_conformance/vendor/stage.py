@@ -76,6 +76,8 @@ class Vendor:
     def _direct(self, request: Request, exchange: Exchange) -> tuple[Script, Released]:
         if request.method != "POST":
             return self.wire.catalogue(request), Released()
+        if (counted := self.wire.count(request)) is not None:
+            return counted, Released()
         model = self.wire.model(request)
         play = self._plays.get(model)
         if play is not None:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from antiphon.llm.v1 import response_pb2
 from antiphon_conformance.vendor.script import Head, Request, Script, Step
 
 SSE = Head(200, {"content-type": "text/event-stream; charset=utf-8", "x-request-id": "req_scripted"})
+
+
+Reader: TypeAlias = Callable[[Mapping[str, Any]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,10 @@ class Wire(Protocol):
         """The answer to anything that is not a chat: lists of models, probes."""
         ...
 
+    def count(self, request: Request) -> Script | None:
+        """The answer to a request that only counts tokens; None for every other one."""
+        ...
+
     def unknown_model(self, model: str) -> Script: ...
     def begin(self) -> list[Event]:
         """What comes before any content."""
@@ -162,6 +169,17 @@ class Wire(Protocol):
         ...
 
     @property
-    def parameters(self) -> Mapping[str, str]:
-        """Path of a request field ("params.top_k") to the member of the vendor's body it becomes."""
+    def parameters(self) -> Mapping[str, str | Reader]:
+        """Path of a request field ("params.top_k") to the member of the vendor's body it becomes, or to what reads
+        its value from a body that spells it in another way."""
+        ...
+
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """Names of parameters to the least and the greatest value that the vendor takes, where others take more."""
+        ...
+
+    @property
+    def untold(self) -> frozenset[str]:
+        """Members of Counts that this vendor never tells."""
         ...

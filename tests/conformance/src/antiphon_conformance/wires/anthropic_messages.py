@@ -13,7 +13,6 @@ from antiphon_conformance.wires import ANY_DELAY, SSE, Counts, Event, Refusal, T
 Finish = response_pb2.FinishReason
 _JSON = {"content-type": "application/json"}
 _MESSAGE = {"id": "msg_scripted", "type": "message", "role": "assistant", "model": "scripted", "content": []}
-_COUNT = "a count of tokens"
 _TEXT = 0
 """Index of the text block, which is announced before its first words, as the vendor does it."""
 
@@ -63,8 +62,7 @@ class AnthropicMessages:
     called_tools = "tool_use"
 
     def model(self, request: Request) -> str:
-        # A count is not one of the scenes: it goes where unknown models go, see below.
-        return _COUNT if request.path.endswith("/count_tokens") else str(self._body(request).get("model", ""))
+        return str(self._body(request).get("model", ""))
 
     def output_limit(self, request: Request) -> int | None:
         return int(self._body(request)["max_tokens"])
@@ -96,9 +94,10 @@ class AnthropicMessages:
         body = {"data": models, "has_more": False, "first_id": "a", "last_id": "plain"}
         return (Head(200, _JSON), json.dumps(body).encode())
 
+    def count(self, request: Request) -> Script | None:
+        return (Head(200, _JSON), b'{"input_tokens": 14}') if request.path.endswith("/count_tokens") else None
+
     def unknown_model(self, model: str) -> Script:
-        if model == _COUNT:
-            return (Head(200, _JSON), b'{"input_tokens": 14}')
         return self.refusals["unknown model"].script()
 
     def begin(self) -> list[Event]:
@@ -230,6 +229,14 @@ class AnthropicMessages:
             "service_tier": "service_tier",
         }
 
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        return {}
+
+    @property
+    def untold(self) -> frozenset[str]:
+        return frozenset()
+
 
 def _texts(content: str | list[dict[str, Any]]) -> list[str]:
     return [content] if isinstance(content, str) else [block.get("text", "") for block in content]
@@ -298,6 +305,7 @@ REFUSALS: Mapping[str, Refusal] = {
     "internal": Refusal(500, _error("api_error", "Internal server error"), "PROVIDER_ERROR"),
     "bad gateway": Refusal(502, b"<html><h1>502</h1></html>", "PROVIDER_ERROR", {"content-type": "text/html"}),
     "unavailable": Refusal(503, b"no healthy upstream", "PROVIDER_ERROR", {"content-type": "text/plain"}),
+    "not implemented": Refusal(501, b"", "OPERATION_UNSUPPORTED"),
     "gateway timeout": Refusal(504, _error("timeout_error", "timed out"), "PROVIDER_ERROR"),
     "overloaded": Refusal(529, _error("overloaded_error", "Overloaded"), "PROVIDER_OVERLOADED"),
     "overloaded without a body": Refusal(529, b"", "PROVIDER_OVERLOADED"),

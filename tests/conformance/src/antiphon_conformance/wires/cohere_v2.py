@@ -82,6 +82,9 @@ class CohereV2:
         ]
         return (Head(200, _JSON), json.dumps({"models": models}).encode())
 
+    def count(self, request: Request) -> Script | None:
+        return None
+
     def unknown_model(self, model: str) -> Script:
         return self.refusals["unknown model"].script()
 
@@ -203,6 +206,20 @@ class CohereV2:
             "seed": "seed",
             "logprobs": "logprobs",
         }
+
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        return {
+            "top_p": (0.01, 0.99),
+            "top_k": (0, 500),
+            "frequency_penalty": (0.0, 1.0),
+            "presence_penalty": (0.0, 1.0),
+        }
+
+    @property
+    def untold(self) -> frozenset[str]:
+        # https://docs.cohere.com/reference/chat (2026-11): the tokens of its reasoning are among those of the output.
+        return frozenset({"reasoning_tokens"})
 
 
 def _flat(content: object) -> str:

@@ -57,6 +57,12 @@ class OpenAIChat:
         models = [{"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "x"} for name in ("a", "plain")]
         return (Head(200, _JSON), json.dumps({"object": "list", "data": models}).encode())
 
+    def count(self, request: Request) -> Script | None:
+        # OpenAI counts tokens by another API of the same account, whatever the calls speak.
+        if not request.path.endswith("/input_tokens"):
+            return None
+        return (Head(200, _JSON), b'{"object": "response.input_tokens", "input_tokens": 14}')
+
     def unknown_model(self, model: str) -> Script:
         return self.refusals["unknown model"].script()
 
@@ -185,6 +191,14 @@ class OpenAIChat:
             "store": "store",
         }
 
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        return {}
+
+    @property
+    def untold(self) -> frozenset[str]:
+        return frozenset()
+
 
 def _flat(content: object) -> str:
     if isinstance(content, list):
@@ -236,6 +250,7 @@ REFUSALS: Mapping[str, Refusal] = {
         "PROVIDER_OVERLOADED",
         native_code="server_is_overloaded",
     ),
+    "not implemented": Refusal(501, _error("no", "not_supported_error", None), "OPERATION_UNSUPPORTED"),
     "gateway timeout": Refusal(504, b"", "PROVIDER_ERROR"),
     "site overloaded": Refusal(529, b'{"error": null}', "PROVIDER_OVERLOADED"),
     "strange 5xx": Refusal(599, b"[1, 2", "PROVIDER_ERROR"),

@@ -19,8 +19,8 @@ from antiphon_provider_anthropic.codec.scope import (
     Sources,
 )
 from antiphon_wires import json_text
+from antiphon_wires.event_stream import Events, malformed
 
-Events = list[response_pb2.StreamEvent]
 _Event = response_pb2.StreamEvent
 _Call = content_pb2.ToolCall
 _encode: Final = msgspec.json.Encoder().encode
@@ -41,11 +41,6 @@ _TEXT: Final = frozenset({"type", "text", "citations"})
 _THINKING: Final = frozenset({"type", "thinking", "signature"})
 _TOOL: Final = frozenset({"type", "id", "name", "input"})
 _COMPACTION: Final = frozenset({"type", "content", "encrypted_content", "signature"})
-
-
-def malformed(message: str) -> response_pb2.StreamEvent:
-    """The warning that the vendor sent something that was repaired or skipped."""
-    return _Event(warning=response_pb2.Warning(kind=response_pb2.Warning.KIND_UPSTREAM_MALFORMED, message=message))
 
 
 class Answer:

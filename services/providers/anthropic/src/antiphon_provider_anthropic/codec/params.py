@@ -28,8 +28,15 @@ def add_params(
         body["max_tokens"] = params.max_output_tokens
     else:
         body["max_tokens"] = min(max_output_tokens or facts.max_tokens, facts.max_tokens)
-    for field, _ in params.ListFields():
-        _lose(field.name, scope)
+    if params.ListFields():
+        _add_given(body, params, scope, facts)
+
+
+def _add_given(body: Native, params: params_pb2.GenerateParams, scope: Scope, facts: Facts) -> None:
+    for field, value in params.ListFields():
+        # No log probabilities is what there is.
+        if value or field.name not in _SHAPES:
+            _lose(field.name, scope)
     if params.stop:
         body["stop_sequences"] = list(params.stop)
     if params.end_user_id:

@@ -72,7 +72,8 @@ def _body(
 ) -> Native:
     body: Native = {"model": model, "stream": True}
     # Tools, system, messages: the order in which the vendor caches them.
-    body |= encode_tools(request, scope)
+    if request.prompt.tools or request.HasField("params"):
+        body |= encode_tools(request, scope)
     body |= encode_conversation(request.prompt, scope)
     add_params(body, request.params, scope, facts, max_output_tokens)
     merge_patch.apply(body, request.options.provider_json, KEYS, param="options.provider_json", protected=_PROTECTED)
@@ -94,7 +95,7 @@ def _plain(value: Any) -> Any:
 def _headers(wanted: Mapping[str, http_pb2.HttpHeaders], scope: Scope) -> dict[str, str]:
     """The caller's headers that are allowed; a repeated name becomes one comma-separated value (RFC 9110, 5.3)."""
     allowed: dict[str, str] = {}
-    for key in KEYS:
+    for key in KEYS if wanted else ():
         # Looking up a missing key in a protobuf map would add it.
         for header in wanted[key].headers if key in wanted else ():
             name = header.name.lower()

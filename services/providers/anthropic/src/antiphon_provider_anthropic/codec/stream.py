@@ -19,19 +19,17 @@ from antiphon_contract.errors import CallFailure
 from antiphon_provider_anthropic.codec.answer import (
     Answer,
     Block,
-    Events,
     SpokenBlock,
     ToolBlock,
-    malformed,
     open_block,
     string,
 )
 from antiphon_provider_anthropic.codec.failures import Failures
-from antiphon_provider_anthropic.codec.plain_delta import PlainDelta
 from antiphon_provider_anthropic.codec.scope import Sources
 from antiphon_provider_anthropic.codec.usage import UsageSum
 from antiphon_wires import json_text
-from antiphon_wires.sse import SseDecoder
+from antiphon_wires.event_stream import Events, EventStream, malformed
+from antiphon_wires.plain_delta import PlainDelta
 
 _Event = response_pb2.StreamEvent
 _Finish = response_pb2.FinishReason
@@ -66,7 +64,7 @@ _LESSONS: Final = 64
 _SPLIT: Final = frozenset({"text", "thinking", "partial_json"})
 
 
-class MessageStream:
+class MessageStream(EventStream):
     """One answer. After `check` or any method has raised, it is of no more use."""
 
     def __init__(
@@ -83,25 +81,18 @@ class MessageStream:
     ) -> None:
         """`native`: NATIVE_MODE_ATTACH. `warnings`: those of the request, sent after `start`. `sources`: what its
         documents are called. `mint`: ids for tool calls of a vendor that gives none."""
-        self.done = False
-        """The vendor said that this was all."""
+        super().__init__()
         self._native = native
         self._warnings = warnings
         self._request_id = request_id
         self._rate_limits = rate_limits
         self._model = model
-        self._sse = SseDecoder()
-        self._out: Events = []
-        self._early: Events = []
         self._started = False
-        self._content = False
         self._answer = Answer(state_domain, sources, mint)
         self._open: dict[int, Block] = {}
         self._hot: SpokenBlock | None = None
         self._shape: PlainDelta | None = None
         self._learned: SpokenBlock | None = None
-        self._between = False
-        """The decoder has nothing that waits for more."""
         self._spoken = not native
         """The open block may have a short way. To attach native bytes each event has to be seen."""
         self._lessons = _LESSONS
@@ -111,56 +102,22 @@ class MessageStream:
         self._stop_sequence = ""
         self._stop_json = ""
         self._failures = Failures(model, request_id)
-        self._failure: CallFailure | None = None
 
     @property
     def finished(self) -> bool:
         """The vendor told why it stopped; only its last word may be missing."""
         return bool(self._stop_reason)
 
-    def feed(self, data: bytes) -> Events:
-        """The events that a piece of the body made."""
-        try:
-            self._read(data)
-        except CallFailure as failure:
-            self._failure = failure
-        return self._take()
+    def _plain_delta(self) -> PlainDelta | None:
+        return None if self._hot is None else self._shape
 
-    def _read(self, data: bytes) -> None:
-        """Whole events go the short way as soon as one has been learned; the rest to the decoder, which waits for more.
-
-        Other line ends than the vendor's are known to the decoder only.
-        """
-        at, end = 0, -1 if b"\r" in data else data.rfind(b"\n\n")
-        while self._spoken and at <= end:
-            if self._between and self._hot is not None and self._shape is not None:
-                text, rest = self._shape.texts(data[at : end + 2])
-                self._say(self._hot, text)
-                at = end + 2 - rest
-            if (one := data.find(b"\n\n", at)) < 0:
-                break
-            self._decode(data[at : one + 2])
-            at = one + 2
-        if at < len(data):
-            self._decode(data[at:])
-
-    def _say(self, block: SpokenBlock, text: str) -> None:
-        """What came in one read is one delta: it cannot be shown earlier, and an event costs more than its text."""
-        if text:
-            event = _Event(reasoning_delta=text) if block.thinking else _Event(text_delta=text)
-            if block.index:
-                event.part_index = block.index
-            self._out.append(event)
-
-    def _decode(self, data: bytes) -> None:
-        self._between = data.endswith(b"\n\n")
-        for name, payload in self._sse.feed(data):
-            self._dispatch(name, payload)
-
-    def check(self) -> None:
-        """Raise what cut the stream after the events that were handed out."""
-        if self._failure is not None:
-            raise self._failure
+    def _extend(self, text: str) -> None:
+        block = self._hot
+        assert block is not None, "nothing to extend"
+        event = _Event(reasoning_delta=text) if block.thinking else _Event(text_delta=text)
+        if block.index:
+            event.part_index = block.index
+        self._out.append(event)
 
     def close(self) -> Events:
         """The last events, at the end of the body. Raises when the answer is not whole."""
@@ -176,36 +133,25 @@ class MessageStream:
             self._finish("eof")
         return self._take()
 
-    def _take(self) -> Events:
-        out, self._out = self._out, []
-        return out
-
     def _dispatch(self, name: str, payload: bytes) -> None:
         if self.done:
             return
         before = len(self._out)
         try:
+            self._event(name, payload)
+        except RecursionError:
+            raise self._failures.protocol("bad_json", "it sent something that is nested too deeply") from None
+        if self._native:
+            self._attach(before, name, payload)
+
+    # -- events
+
+    def _event(self, name: str, payload: bytes) -> None:
+        try:
             event = json_text.read_strictly(payload)
         except json_text.REFUSED:
             event = self._tolerant(payload)
         self._general(name, event, payload)
-        if self._native:
-            self._attach(before, name, payload)
-
-    def _attach(self, before: int, name: str, payload: bytes) -> None:
-        if len(self._out) == before:
-            self._tell(name, payload)
-        else:
-            self._out[before].native = payload
-
-    def _tell(self, name: str, payload: bytes) -> None:
-        """What is not content waits for it: it must not bind the router to this backend."""
-        event = _Event()
-        event.native_event.name = name
-        event.native_event.data = payload
-        (self._out if self._content else self._early).append(event)
-
-    # -- events
 
     def _tolerant(self, payload: bytes) -> Any:
         try:
@@ -215,7 +161,7 @@ class MessageStream:
         try:
             payload.decode()
         except UnicodeDecodeError:
-            (self._out if self._content else self._early).append(malformed("bytes that are no UTF-8 became U+FFFD"))
+            self._aside(malformed("bytes that are no UTF-8 became U+FFFD"))
         return json_text.mend_tree(event, _SPLIT)
 
     def _general(self, name: str, event: Any, payload: bytes) -> None:
@@ -233,9 +179,7 @@ class MessageStream:
         if not known and not self._native:
             self._tell(name or kind, payload)
         if not self._content and self._answer.parts:
-            self._content = True
-            self._out += self._early
-            self._early.clear()
+            self._release()
 
     def _message_start(self, event: dict[str, Any], payload: bytes) -> bool:
         message = self._object(event, "message")
@@ -302,7 +246,8 @@ class MessageStream:
         if block is not self._learned:
             self._learned = block
             self._lessons -= 1
-            self._shape = None if self._lessons < 0 else PlainDelta.learn(event["type"], payload, event, block.member)
+            path = ("delta", block.member)
+            self._shape = None if self._lessons < 0 else PlainDelta.learn(self._block, payload, event, path)
 
     def _block_stop(self, event: dict[str, Any], payload: bytes) -> bool:
         if (block := self._open.pop(self._index(event), None)) is not None:
@@ -368,9 +313,8 @@ class MessageStream:
         end.native_reason = reason
         end.matched_stop = self._stop_sequence
         end.native_json = self._stop_json
-        self._out += [event, *self._early]
-        self._early.clear()
-        self._content = True
+        self._out.append(event)
+        self._release()
 
 
 _Handler = Callable[[MessageStream, dict[str, Any], bytes], bool]

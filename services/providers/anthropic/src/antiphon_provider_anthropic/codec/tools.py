@@ -99,7 +99,7 @@ def _without_tools(params: params_pb2.GenerateParams, scope: Scope) -> None:
         if params.tool_choice.mode == _Mode.MODE_REQUIRED:
             raise invalid("params.tool_choice requires a tool, but prompt.tools has none to send", "params.tool_choice")
         scope.losses.hint("params.tool_choice", why)
-    if params.HasField("parallel_tool_calls"):
+    if params.HasField("parallel_tool_calls") and not params.parallel_tool_calls:
         scope.losses.hint("params.parallel_tool_calls", why)
 
 
@@ -117,10 +117,10 @@ def _choose(params: params_pb2.GenerateParams, tools: dict[str, Native], body: N
         scope.losses.emulated("params.tool_choice.allowed_names", "only the allowed tools are sent")
         sent = [tools[name] for name in names]
     if params.HasField("parallel_tool_calls"):
-        if native.get("type") == "none":
-            scope.losses.hint("params.parallel_tool_calls", "no tool may be called")
-        else:
+        if native.get("type") != "none":
             native = {"type": "auto", **native, "disable_parallel_tool_use": not params.parallel_tool_calls}
+        elif not params.parallel_tool_calls:
+            scope.losses.hint("params.parallel_tool_calls", "no tool may be called")
     if native:
         body["tool_choice"] = native
     return sent

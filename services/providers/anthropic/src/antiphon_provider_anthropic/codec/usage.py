@@ -22,7 +22,7 @@ class UsageSum:
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
-        self._raws: json_text.Object = {}
+        self._raws: list[bytes] = []
 
     def add(self, value: dict[str, Any], raw: bytes) -> usage_pb2.Usage | None:
         """The usage so far, with what is told by `value` (verbatim: `raw`) in place of earlier members.
@@ -34,10 +34,15 @@ class UsageSum:
             return None
         whole = self._values.keys() <= news.keys()
         self._values |= news
-        # Copies: views would keep the whole event alive.
-        raws = {name: msgspec.Raw(bytes(member)) for name, member in json_text.members(raw).items() if name in news}
-        self._raws |= raws
-        return read_usage(self._values, (raw if whole else _encode(self._raws)).decode("utf-8", "replace"))
+        self._raws = [raw] if whole else [*self._raws, raw]
+        return read_usage(self._values, (raw if whole else self._joined()).decode("utf-8", "replace"))
+
+    def _joined(self) -> bytes:
+        """One object of all that was told, each member verbatim as it was told last."""
+        joined: json_text.Object = {}
+        for raw in self._raws:
+            joined |= {name: member for name, member in json_text.members(raw).items() if bytes(member) != b"null"}
+        return _encode(joined)
 
 
 def read_usage(value: dict[str, Any], native_json: str) -> usage_pb2.Usage:
@@ -57,8 +62,11 @@ def read_usage(value: dict[str, Any], native_json: str) -> usage_pb2.Usage:
     ):
         if count is not None:
             setattr(usage, field, count)
-    _fill(usage.cache_write_by_ttl, _TTL, _object(value, "cache_creation"))
-    _fill(usage.provider_tool_calls, _CALLS, _object(value, "server_tool_use"))
+    # Looking at a protobuf map makes one.
+    if created := _object(value, "cache_creation"):
+        _fill(usage.cache_write_by_ttl, _TTL, created)
+    if used := _object(value, "server_tool_use"):
+        _fill(usage.provider_tool_calls, _CALLS, used)
     return usage
 
 

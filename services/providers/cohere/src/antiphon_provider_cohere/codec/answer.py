@@ -11,8 +11,8 @@ from antiphon_provider_cohere.codec.answers import CITATION, PLAN, THINKING
 from antiphon_provider_cohere.codec.capabilities import NAME
 from antiphon_provider_cohere.codec.citations import ON_TEXT, read_citation, string
 from antiphon_wires import json_text
+from antiphon_wires.event_stream import Events, malformed
 
-Events = list[response_pb2.StreamEvent]
 _Event = response_pb2.StreamEvent
 _Call = content_pb2.ToolCall
 Finish = response_pb2.FinishReason
@@ -281,8 +281,3 @@ def _set(event: response_pb2.StreamEvent, kind: str, text: str, out: Events) -> 
         event.tool_input_delta = text
     else:
         event.text_delta = text
-
-
-def malformed(message: str) -> response_pb2.StreamEvent:
-    """The warning that the vendor sent something that was repaired or skipped."""
-    return _Event(warning=response_pb2.Warning(kind=response_pb2.Warning.KIND_UPSTREAM_MALFORMED, message=message))

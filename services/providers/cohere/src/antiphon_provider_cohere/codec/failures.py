@@ -35,7 +35,6 @@ ERRORS: Final[tuple[Row, ...]] = (
     _row("unsupported", Reason.ERROR_REASON_PARAM_UNSUPPORTED, (400, 422), "is not supported"),
     # 499 means that the caller hung up. This gateway has not, or nobody would read this; a proxy in between did.
     _row("hung_up", Reason.ERROR_REASON_PROVIDER_ERROR, (499,)),
-    _row("not_offered", Reason.ERROR_REASON_OPERATION_UNSUPPORTED, (501,)),
 )
 
 

@@ -30,7 +30,8 @@ def encode_chat(request: chat_pb2.StreamGenerateRequest, *, model: str, max_outp
     body: Native = {"model": model, "messages": encode_messages(request.prompt, scope), "stream": True}
     if scope.documents:
         body["documents"] = scope.documents
-    body |= encode_tools(request, scope)
+    if request.prompt.tools or request.HasField("params"):
+        body |= encode_tools(request, scope)
     _add_params(body, request.params, scope)
     if max_output_tokens and not request.params.HasField("max_output_tokens"):
         body["max_tokens"] = max_output_tokens
@@ -44,7 +45,9 @@ def encode_chat(request: chat_pb2.StreamGenerateRequest, *, model: str, max_outp
 
 
 def _add_params(body: Native, params: params_pb2.GenerateParams, scope: Scope) -> None:
-    for field, value in params.ListFields():
+    if not (given := params.ListFields()):
+        return
+    for field, value in given:
         name = field.name
         if name in MEMBERS:
             body[MEMBERS[name]] = list(value) if name == "stop" else _bounded(name, value, scope)

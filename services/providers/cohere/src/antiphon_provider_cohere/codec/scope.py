@@ -72,7 +72,7 @@ class Scope:
     def _headers(self, wanted: Mapping[str, http_pb2.HttpHeaders]) -> dict[str, str]:
         """The caller's headers that are allowed; a repeated name becomes one value (RFC 9110, 5.3)."""
         allowed: dict[str, str] = {}
-        for key in self.keys:
+        for key in self.keys if wanted else ():
             # Looking up a missing key in a protobuf map would add it.
             for header in wanted[key].headers if key in wanted else ():
                 name = header.name.lower()

@@ -16,16 +16,16 @@ from uuid import uuid4
 
 from antiphon.llm.v1 import error_pb2, response_pb2
 from antiphon_contract.errors import CallFailure, Reason, call_error
-from antiphon_provider_cohere.codec.answer import Answer, Block, Events, malformed
+from antiphon_provider_cohere.codec.answer import Answer, Block
 from antiphon_provider_cohere.codec.capabilities import NAME
 from antiphon_provider_cohere.codec.citations import string
 from antiphon_provider_cohere.codec.events import SHAPES, knows, unknown
 from antiphon_provider_cohere.codec.failures import ERRORS, read_failure
 from antiphon_provider_cohere.codec.logprobs import read_logprobs
-from antiphon_provider_cohere.codec.plain_delta import PlainDelta
 from antiphon_provider_cohere.codec.usage import read_usage
 from antiphon_wires import classification, json_text
-from antiphon_wires.sse import SseDecoder
+from antiphon_wires.event_stream import Events, EventStream, malformed
+from antiphon_wires.plain_delta import PlainDelta
 
 _Event = response_pb2.StreamEvent
 # Strings whose last or first half of a character may stand in the neighbouring event.
@@ -35,7 +35,7 @@ _PLAIN_EVENT: Final = frozenset({"type", "index", "delta"})
 _MAX_LESSONS: Final = 16
 
 
-class ChatStream:
+class ChatStream(EventStream):
     """One answer. After `check` or any method has raised, it is of no more use."""
 
     def __init__(
@@ -50,68 +50,31 @@ class ChatStream:
     ) -> None:
         """`native`: NATIVE_MODE_ATTACH. `warnings`: those of the request, sent after `start`. `mint`: ids for tool
         calls that come without one."""
-        self.done = False
-        """The vendor said that this was all."""
+        super().__init__()
         self._native = native
         self._warnings = warnings
         self._request_id = request_id
         self._rate_limits = rate_limits
         self._model = model
-        self._sse = SseDecoder()
         self._answer = Answer(mint)
-        self._out: Events = []
         self._started = False
-        self._content = False
-        self._early: Events = []
         self._told: dict[tuple[str, ...], str] = {}
-        self._failure: CallFailure | None = None
         # To attach native bytes each payload has to be seen.
         self._lessons = 0 if native else _MAX_LESSONS
         self._plain: Block | None = None
         self._shape: PlainDelta | None = None
-        self._name = ""
-        self._aligned = False
-        """Whether what was read so far ends between two events."""
 
-    def feed(self, data: bytes) -> Events:
-        """The events that a piece of the body made."""
-        try:
-            start = 0
-            while start < len(data):
-                start = self._read_on(data, self._run(data, start))
-        except CallFailure as failure:
-            self._failure = failure
-        return self._take()
+    def _plain_delta(self) -> PlainDelta | None:
+        block = self._plain
+        return None if block is None or block.held or not block.open else self._shape
 
-    def _run(self, data: bytes, start: int) -> int:
-        """The hot path: deltas like the one before but for their texts. Where the first other thing begins."""
-        block, shape = self._plain, self._shape
-        if block is None or shape is None or not self._aligned or block.held or not block.open:
-            return start
-        texts, start = shape.texts(data, start)
-        thinking, index, out = block.kind != "text", block.index, self._out
-        for text in texts:
-            if text:
-                event = _Event(reasoning_delta=text) if thinking else _Event(text_delta=text)
-                if index:
-                    event.part_index = index
-                out.append(event)
-        return start
-
-    def _read_on(self, data: bytes, start: int) -> int:
-        """Take one event as it comes, or everything where nothing can be learned from it."""
-        end = data.find(b"\n\n", start) + 2 if self._lessons or self._shape is not None else 1
-        piece = data[start:end] if end > 1 else data[start:]
-        for name, payload in self._sse.feed(piece):
-            self._dispatch(name, payload)
-        if piece:
-            self._aligned = piece.endswith(b"\n\n")
-        return start + len(piece)
-
-    def check(self) -> None:
-        """Raise what cut the stream after the events that were handed out."""
-        if self._failure is not None:
-            raise self._failure
+    def _extend(self, text: str) -> None:
+        block = self._plain
+        assert block is not None, "nothing to extend"
+        event = _Event(text_delta=text) if block.kind == "text" else _Event(reasoning_delta=text)
+        if block.index:
+            event.part_index = block.index
+        self._out.append(event)
 
     def close(self) -> Events:
         """The last events, at the end of the body. Raises when the answer is not whole."""
@@ -128,15 +91,10 @@ class ChatStream:
             raise self._cut("eof")
         return self._take()
 
-    def _take(self) -> Events:
-        out, self._out = self._out, []
-        return out
-
     def _dispatch(self, name: str, payload: bytes) -> None:
         if self.done or not payload:
             return
         before = len(self._out)
-        self._name = name
         if payload.startswith(b"[DONE]"):
             # The SDK knows it; the API itself ends with message-end.
             raise self._cut("done")
@@ -145,23 +103,7 @@ class ChatStream:
         except RecursionError:
             raise self._protocol("bad_json", "it sent something that is nested too deeply") from None
         if self._native:
-            self._attach(before, payload)
-
-    def _attach(self, before: int, payload: bytes) -> None:
-        if len(self._out) == before:
-            self._tell("", payload)
-        else:
-            self._out[before].native = payload
-
-    def _tell(self, name: str, payload: bytes) -> None:
-        event = _Event()
-        event.native_event.name = name
-        event.native_event.data = payload
-        self._aside(event)
-
-    def _aside(self, event: response_pb2.StreamEvent) -> None:
-        """What is not content waits for it: it must not bind the router to this backend."""
-        (self._out if self._content else self._early).append(event)
+            self._attach(before, "", payload)
 
     # -- events
 
@@ -228,11 +170,6 @@ class ChatStream:
         self._out.append(start)
         self._out += [_Event(warning=warning) for warning in self._warnings]
 
-    def _release(self) -> None:
-        self._content = True
-        self._out += self._early
-        self._early.clear()
-
     def _apply(self, kind: str, event: dict[str, Any], payload: bytes) -> None:
         out, answer = self._out, self._answer
         index = event.get("index")
@@ -273,7 +210,8 @@ class ChatStream:
     def _learn(self, block: Block, member: str, event: dict[str, Any], payload: bytes) -> None:
         self._lessons -= 1
         self._plain = block
-        self._shape = PlainDelta.learn(self._name, payload, event, member) if _PLAIN_EVENT.issuperset(event) else None
+        path = ("delta", "message", "content", member)
+        self._shape = PlainDelta.learn(self._block, payload, event, path) if _says_only(event, member) else None
 
     def _cite(self, event: dict[str, Any], payload: bytes) -> None:
         citations = _message(event, "citations")
@@ -348,3 +286,14 @@ def _message(event: dict[str, Any], member: str) -> Any:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _says_only(event: dict[str, Any], member: str) -> bool:
+    """Nothing but `member`, which the event has, would be lost of an event like this one."""
+    delta = event["delta"]
+    return (
+        _PLAIN_EVENT.issuperset(event)
+        and len(delta) == 1
+        and len(delta["message"]) == 1
+        and delta["message"]["content"].keys() == {member}
+    )
