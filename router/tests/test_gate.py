@@ -7,7 +7,7 @@ import pytest
 from antiphon_contract.errors import CallFailure, Reason
 from antiphon_router.core.crowd import LATE_S
 from antiphon_router.shell import gate as gates
-from antiphon_router.shell.gate import Gate, watch_lateness
+from antiphon_router.shell.gate import Gate, Waits, watch
 
 
 class Clock:
@@ -51,12 +51,12 @@ def test_a_closed_gate_lets_nobody_in() -> None:
 
 
 def test_worse_calls_are_shed_first_and_stay_out_while_better_ones_are_shed() -> None:
-    clock = Clock()
-    gate = Gate(10, 1000, clock=clock)
+    gate = Gate(10, 1000, clock=Clock())
     for _ in range(9):
         gate.enter(1, 1)
     for _ in range(5):
         gate.leave(1, 1)
+    # Eight were seen inside and are kept for their like: one place is left for others besides the one in use.
     gate.enter(1, 8)
     gate.enter(1, 8)
     refused(gate, 8)
@@ -73,7 +73,7 @@ def test_lateness_shrinks_the_limit_and_a_resize_starts_anew() -> None:
     gate = Gate(1000, 1000, clock=Clock())
     for _ in range(100):
         gate.enter(1)
-    gate.observe(2 * LATE_S)
+    gate.observe(2 * LATE_S, 0.0)
     assert gate.limit == 80
     refused(gate)
     gate.resize(1000, 5)
@@ -82,19 +82,30 @@ def test_lateness_shrinks_the_limit_and_a_resize_starts_anew() -> None:
     assert gate.limit == 200
 
 
-async def test_a_blocked_event_loop_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_that_does_not_adapt_has_its_whole_limit() -> None:
+    gate = Gate(100, 1000, clock=Clock())
+    gate.observe(2 * LATE_S, 0.0)
+    gate.adaptive = False
+    gate.observe(2 * LATE_S, 1.0)
+    assert gate.limit == 100
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"), [(Waits(gates.ENOUGH, gates.ENOUGH // 2), 0.5), (Waits(0, 0), 0.0), (Waits(gates.ENOUGH, 0), 0.0)]
+)
+async def test_it_is_told_how_crowded_it_is(monkeypatch: pytest.MonkeyPatch, seen: Waits, told: float) -> None:
     monkeypatch.setattr(gates, "LOOK_EVERY_S", 0.0)
-    seen: list[float] = []
+    shares: list[float] = []
     enough = asyncio.Event()
 
     class Watched(Gate):
-        def observe(self, late_s: float) -> None:
-            seen.append(late_s)
-            if len(seen) == gates.LOOKS:
-                enough.set()
+        def observe(self, late_s: float, slow_share: float) -> None:
+            assert late_s >= 0.0
+            shares.append(slow_share)
+            enough.set()
 
-    task = asyncio.create_task(watch_lateness(Watched(1, 1)))
-    await enough.wait()
+    task = asyncio.create_task(watch(Watched(1, 1), lambda: seen))
+    await asyncio.wait_for(enough.wait(), 5)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert all(late >= 0.0 for late in seen)
+    assert shares[0] == told

@@ -87,6 +87,9 @@ def test_mostly_failing_opens_without_three_in_a_row():
 def test_what_a_lost_replica_did_not_cause_is_not_put_down_to_it():
     untyped = Failure(Reason.UPSTREAM_PROTOCOL, lost=True)
     assert set(outcomes.failed(ATTEMPT, untyped, fleet(), NOW, random.Random(1))) == {ENDPOINT}
+    probed = Health(State.OPEN, Cause.ERRORS, "row", 0.0, 5.0).started(6.0)
+    world = fleet(healths={ONE.key: probed})
+    assert set(outcomes.failed(ATTEMPT, untyped, world, NOW, random.Random(1))) == {ENDPOINT}, "another's probe"
 
 
 def test_overload_lessens_and_never_opens():

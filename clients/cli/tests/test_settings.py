@@ -74,6 +74,27 @@ def test_an_unreadable_dotenv(tmp_path):
         environment(tmp_path, {})
 
 
+def test_certificate_files_are_all_given_and_readable_or_none(tmp_path):
+    names = ("ANTIPHON_TLS_CERT_FILE", "ANTIPHON_TLS_KEY_FILE", "ANTIPHON_TLS_CA_FILE")
+    env = {}
+    assert Settings.from_env(env).tls is None
+    for name in names[:2]:
+        env[name] = str(tmp_path / name)
+        (tmp_path / name).touch()
+    with pytest.raises(CommandFailed, match="ANTIPHON_TLS_CA_FILE='' is missing; set all of"):
+        Settings.from_env(env)
+    env[names[2]] = str(tmp_path / names[2])
+    with pytest.raises(CommandFailed, match=r"^ANTIPHON_TLS_CA_FILE=.* cannot be read: No such file"):
+        Settings.from_env(env)
+    (tmp_path / names[2]).touch()
+    tls = Settings.from_env(env).tls
+    assert (tls.certificate, tls.key, tls.authorities) == tuple(env[name] for name in names)
+    assert tls.server_name == "antiphon"
+    assert (
+        Settings.from_env({**env, "ANTIPHON_TLS_SERVER_NAME": "antiphon-router"}).tls.server_name == "antiphon-router"
+    )
+
+
 async def test_the_command_ends_with_78(antiphon):
     ran = await antiphon("ask", "hi", env={"LLM_TIMEOUT": "soon"})
     assert (ran.code, ran.out) == (78, "")

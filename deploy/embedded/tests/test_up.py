@@ -52,6 +52,7 @@ backends:
             "ANTIPHON_TEST_JOURNAL": str(self.journal),
             "ANTIPHON_LISTEN": f"127.0.0.1:{self.ports[3]}",
             "ANTIPHON_ADMIN_LISTEN": f"127.0.0.1:{self.ports[4]}",
+            "ANTIPHON_DEV_VAULT": "off",
             **more,
         }
 
@@ -162,6 +163,41 @@ def test_a_key_from_the_env_file_reaches_its_provider_and_no_one_else(world: Wor
     assert holders == [f"127.0.0.1:{world.ports[2]}"]
     assert len(world.events("started")) == 4
     assert KEY not in text
+
+
+def test_a_key_goes_into_the_vault_and_its_service_is_told_where(world: World) -> None:
+    world.program("antiphon_keys", "")
+    (world.root / ".env").write_text(f"OPENAI_API_KEY={KEY}\n")
+    vault, keys = (f"127.0.0.1:{_free_port()}" for _ in range(2))
+    where = {"ANTIPHON_DEV_VAULT": "on", "ANTIPHON_DEV_VAULT_LISTEN": vault, "ANTIPHON_KEYS_LISTEN": keys}
+    with world.up(**where) as up:
+        up.until("Antiphon serves on")
+        for one in world.events("started"):
+            assert KEY.encode() not in Path(f"/proc/{one['pid']}/environ").read_bytes()
+        (service,) = [one for one in world.events("started") if one["listen"] == f"127.0.0.1:{world.ports[2]}"]
+        told = Path(f"/proc/{service['pid']}/environ").read_bytes()
+        assert b"OPENAI_API_KEY=vault:openai/default" in told
+        assert f"ANTIPHON_VAULT_ADDR=http://{vault}".encode() in told
+        assert [one["listen"] for one in world.events("started")].count(keys) == 1
+        up.process.terminate()
+        text = up.rest()
+        assert up.process.wait(30) == 0, text
+    assert "the keys of openai are in it and nowhere else" in text
+    assert KEY not in text
+    logins = world.root / ".cache/antiphon/vault/logins"
+    assert sorted(path.name for path in logins.iterdir()) == [
+        "coordinator.role-id", "coordinator.secret-id", "openai.role-id", "openai.secret-id",
+    ]  # fmt: skip
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (logins, *logins.iterdir()))
+
+
+def test_without_the_vault_keys_stay_in_the_environment_and_it_says_so(world: World) -> None:
+    with world.up(OPENAI_API_KEY=KEY) as up:
+        up.until("Antiphon serves on")
+        up.process.terminate()
+        text = up.rest()
+    assert "vault:  none, keys come from the environment: ANTIPHON_DEV_VAULT is off" in text
+    assert not (world.root / ".cache/antiphon/vault").exists()
 
 
 def test_a_second_signal_ends_it_at_once(world: World) -> None:

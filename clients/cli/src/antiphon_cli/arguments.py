@@ -12,6 +12,7 @@ _SETTINGS: Final = """\
 settings (environment, or .env in the working directory):
   ANTIPHON_ADDRESS        the router, host:port (127.0.0.1:50050)
   ANTIPHON_ADMIN_ADDRESS  its administration (127.0.0.1:50051)
+  ANTIPHON_KEYS_ADDRESS   the coordinator of provider keys (127.0.0.1:50052)
   DEFAULT_LLM             provider, provider/model or alias when neither option is given
   MAX_TOKENS              limit of the answer in tokens (0: none)
   LLM_TIMEOUT             time limit of an answer in seconds (600)
@@ -67,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
             listing.add_argument("--provider", metavar="P", default="", help="only those of this provider")
 
     _routes(_command(commands, "routes", "ask what a model name leads to, or check a routes file"))
+    _keys(_command(commands, "keys", "provider keys in Vault: how they are, rotate, promote, revoke"))
     _json_option(_command(commands, "version", "print the version"))
     return top
 
@@ -95,6 +97,41 @@ def _routes(routes: argparse.ArgumentParser) -> None:
     check = _command(commands, "check", "read a routes file as the router would and tell every mistake in it")
     check.add_argument("file", metavar="FILE", help="the routes file, such as antiphon.yaml")
     _json_option(check)
+
+
+def _keys(keys: argparse.ArgumentParser) -> None:
+    _keys_options(keys)
+    commands = keys.add_subparsers(dest="keys_command", metavar="COMMAND", parser_class=_Parser)
+    status = _command(commands, "status", "list versions: stage, share, calls, health, process by process")
+    status.add_argument("slot", nargs="?", default="", metavar="SLOT", help="only this one, <provider>/<name>")
+    _keys_options(status, inner=True)
+    for name, summary in (
+        ("rotate", "put a version on its way into service, share by share"),
+        ("promote", "put a version in service at once"),
+        ("revoke", "take a version out of use for good"),
+    ):
+        order = _command(commands, name, summary)
+        order.add_argument("slot", metavar="SLOT", help="the key, <provider>/<name>")
+        revoke = name == "revoke"
+        which = "its number" if revoke else "its number; none: the newest one"
+        order.add_argument("--version", metavar="N", type=_version, dest="number", required=revoke, help=which)
+        if revoke:
+            order.add_argument("--force", action="store_true", help="also if no usable version is left")
+        order.add_argument("--wait", action="store_true", help="return when it is done in every process, or has failed")
+        order.add_argument("--timeout", metavar="S", type=_seconds, help="time limit of --wait in seconds (600)")
+        _keys_options(order, inner=True)
+
+
+def _keys_options(command: argparse.ArgumentParser, *, inner: bool = False) -> None:
+    # What stands before the inner command must not be undone by its defaults.
+    default = argparse.SUPPRESS if inner else None
+    command.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS if inner else False,
+        help="one JSON object on stdout; failures as one on stderr",
+    )
+    command.add_argument("--keys-address", metavar="A", type=_address, default=default, help="coordinator, host:port")
 
 
 def _call_options(command: argparse.ArgumentParser) -> None:
@@ -131,6 +168,10 @@ def _checked(check: Callable[[str], _Value], text: str, wanted: str) -> _Value:
 
 def _address(text: str) -> str:
     return _checked(settings.address, text, "host:port")
+
+
+def _version(text: str) -> int:
+    return _checked(lambda given: _between(int(given), 1, 2**31 - 1), text, "the number of a version, 1 or more")
 
 
 def _seconds(text: str) -> float:

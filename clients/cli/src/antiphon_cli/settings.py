@@ -35,6 +35,8 @@ class Settings:
     timeout_s: float = 600.0
     certificate: tuple[str, ...] = ()
     """Paths: own certificate, its key, authorities to trust. Empty: plaintext."""
+    keys_address: str = "127.0.0.1:50052"
+    """The coordinator of key rotations."""
     server_name: str = ""
     """For whom the router's certificate has to be. Empty: what servers of a suite are called."""
 
@@ -54,6 +56,7 @@ class Settings:
         return cls(
             address=_address(env, "ANTIPHON_ADDRESS", cls.address),
             admin_address=_address(env, "ANTIPHON_ADMIN_ADDRESS", cls.admin_address),
+            keys_address=_address(env, "ANTIPHON_KEYS_ADDRESS", cls.keys_address),
             default_llm=_model(env, "DEFAULT_LLM"),
             max_output_tokens=_max_tokens(env, "MAX_TOKENS"),
             timeout_s=_seconds(env, "LLM_TIMEOUT", cls.timeout_s),

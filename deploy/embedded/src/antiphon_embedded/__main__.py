@@ -8,14 +8,18 @@ import argparse
 import asyncio
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
+from antiphon_embedded import dev_vault
 from antiphon_embedded.board import Board, is_terminal, make_board
-from antiphon_embedded.demo import DemoFailure, run_demo
+from antiphon_embedded.demo import run_demo
+from antiphon_embedded.demo_service import DemoFailure
 from antiphon_embedded.plan import Plan
 from antiphon_embedded.settings import EnvFileError, LauncherSettings, with_env_file
 from antiphon_embedded.supervisor import EXIT_CONFIG, GaveUp
-from antiphon_embedded.up import Refused, Suite, explain, prepare
+from antiphon_embedded.up import Refused, Suite, explain, prepare, routes_of
+from antiphon_embedded.vault_server import VaultFailure
 from antiphon_kit.settings import Env, SettingError
 
 
@@ -41,7 +45,26 @@ def main() -> int:
 
 def _up(env: Env, inherit_logs: bool) -> int:
     settings = LauncherSettings.from_env(env)
-    plan = prepare(settings, env)
+    suite = routes_of(settings)
+    store, why_not = dev_vault.planned(suite, settings, env)
+    plan = prepare(suite, settings, env, store)
+    with ExitStack() as stack:
+        if store is not None:
+            print(f"vault:  starting at {store.address}", flush=True)
+            try:
+                stack.enter_context(dev_vault.running(store, settings, env))
+            except VaultFailure as failure:
+                store, why_not = None, str(failure)
+                plan = prepare(suite, settings, env)
+        if store is not None:
+            kept = ", ".join(sorted(store.providers))
+            print(f"vault:  the keys of {kept} are in it and nowhere else; `antiphon keys` shows them")
+        elif why_not:
+            print(f"vault:  none, keys come from the environment: {why_not}")
+        return _serve(plan, settings, env, inherit_logs)
+
+
+def _serve(plan: Plan, settings: LauncherSettings, env: Env, inherit_logs: bool) -> int:
     names = [service.command.name for service in plan.services]
     live = is_terminal(sys.stdout, env.get("TERM", "")) and not inherit_logs
     board = make_board(names, sys.stdout, live=live, colour=not env.get("NO_COLOR"))

@@ -1,4 +1,4 @@
-"""Owns `demo`: a real model answers through the router, its replica is killed, the other one answers.
+"""Owns `demo`: a real model answers, its replica is killed, the other one answers; then a key is rotated under calls.
 
 Nothing in it is staged: what is printed was measured or read from the running services.
 """
@@ -6,8 +6,7 @@ Nothing in it is staged: what is printed was measured or read from the running s
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
@@ -18,11 +17,12 @@ from antiphon.router.v1 import health_pb2, router_pb2
 from antiphon_client import AntiphonError, AsyncClient
 from antiphon_client.answer import Answer
 from antiphon_client.client import AdminClient
-from antiphon_embedded.health import last_words, watch
+from antiphon_embedded.demo_keys import KeyWay
+from antiphon_embedded.demo_service import DemoFailure, Service, Starting, running
 from antiphon_embedded.narrator import Narrator
 from antiphon_embedded.plan import make_plan
 from antiphon_embedded.ports import free_address
-from antiphon_embedded.process import Child, ChildExited, Command, describe_exit, spawn, tail
+from antiphon_embedded.process import describe_exit, tail
 from antiphon_embedded.settings import LauncherSettings
 from antiphon_kit.settings import Env
 
@@ -32,28 +32,10 @@ QUESTIONS: Final = ("Write two sentences about the sea.", "What is a choir? Answ
 # Greedy, so that the demo is the same story each time.
 PARAMS: Final = GenerateParams(max_output_tokens=80, temperature=0)
 _NOT_HERE: Final = frozenset({"DEFAULT_LLM", "MAX_TOKENS", "LLM_TIMEOUT"})
-_READY_S: Final = 60.0
 _ANSWER_S: Final = 60.0
 _DRAIN_S: Final = 15.0
 _NOTICE_S: Final = 5.0
 _LOOK_AGAIN_S: Final = 0.1
-
-
-class DemoFailure(Exception):
-    """Something was not as it should be; one line for people, with the log to look at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A running service of the demo."""
-
-    name: str
-    child: Child
-    address: str
-    log: Path
-    model: str = ""
-    instance: str = ""
-    """What its response ids begin with."""
 
 
 async def run_demo(env: Env, out: TextIO, *, colour: bool) -> int:
@@ -70,6 +52,7 @@ async def run_demo(env: Env, out: TextIO, *, colour: bool) -> int:
             if second.name == killed.name:
                 raise DemoFailure(f"{killed.name} answered although it was killed")
             await demo.show_targets(tell, killed)
+            await demo.keys.show(tell, "4. Rotate a provider key under calls", demo.client)
             await demo.drain(tell, killed)
     tell.heading(f"Done in {time.monotonic() - began:.1f} s. `make up` starts the suite for use.")
     return 0
@@ -82,19 +65,20 @@ async def _start(env: Env, directory: Path, stack: AsyncExitStack, tell: Narrato
     settings = LauncherSettings(directory / "routes.yaml", "127.0.0.1:0", admin, directory)
     backend = suite_pb2.Backend(id=PROVIDER, provider=PROVIDER, addresses=["127.0.0.1:0"] * REPLICAS)
     plan = make_plan(suite_pb2.Suite(backends=[backend]), settings, clean, lambda _: True)
+    keys = await stack.enter_async_context(KeyWay(clean, directory, settings.routes))
     tell.fact(f"waiting for {REPLICAS} replicas to load the model, and for the router to find them")
     starting = [
-        await stack.enter_async_context(_running(one.command, directory / f"replica-{number}.log", f"replica {number}"))
+        await stack.enter_async_context(running(one.command, directory / f"replica-{number}.log", f"replica {number}"))
         for number, one in enumerate(plan.providers, 1)
     ]
     replicas = list(await asyncio.gather(*(_introduced(one, tell) for one in starting)))
-    write_routes([one.address for one in replicas], replicas[0].model, settings.routes)
-    router = await stack.enter_async_context(_running(plan.router.command, directory / "router.log", "router"))
+    write_routes([one.address for one in replicas], replicas[0].model, settings.routes, keys.backend)
+    router = await stack.enter_async_context(running(plan.router.command, directory / "router.log", "router"))
     ready = await router.ready(tell)
     connections = await stack.enter_async_context(AsyncExitStack())
     client = await connections.enter_async_context(AsyncClient(ready.address, timeout_s=_ANSWER_S))
     operator = await connections.enter_async_context(AdminClient(admin))
-    return Demo(replicas, ready, client, operator, connections)
+    return Demo(replicas, ready, client, operator, connections, keys)
 
 
 async def _introduced(starting: "Starting", tell: Narrator) -> Service:
@@ -113,49 +97,13 @@ def _instance(answer: Answer) -> str:
     return answer.end.response_id.partition(".")[0]
 
 
-def write_routes(addresses: list[str], model: str, path: Path) -> None:
-    """The routes file of the demo."""
+def write_routes(addresses: list[str], model: str, path: Path, further: str = "") -> None:
+    """The routes file of the demo. `further`: lines of another backend."""
     lines = ["backends:", f"  - id: {PROVIDER}", f"    provider: {PROVIDER}", f'    default_model: "{model}"']
     lines.append("    addresses:")
     lines += [f'      - "{address}"' for address in addresses]
+    lines += [further] if further else []
     path.write_text("\n".join([*lines, f"default_llm: {PROVIDER}", ""]), encoding="utf-8")
-
-
-@dataclass(frozen=True, slots=True)
-class Starting:
-    """A service that was started and is not known to serve yet."""
-
-    name: str
-    child: Child
-    log: Path
-    began: float
-
-    async def ready(self, tell: Narrator) -> Service:
-        """Wait until it serves, and say so. Raises DemoFailure."""
-        try:
-            async with asyncio.timeout(_READY_S):
-                address = await self.child.address()
-                async with aclosing(watch(address)) as states:
-                    async for serving in states:
-                        if serving:
-                            break
-        except ChildExited as error:
-            raise DemoFailure("\n".join([f"{error}:", *tail(self.log, 5)])) from None
-        except TimeoutError:
-            why = last_words(self.log) or "it does not say why"
-            raise DemoFailure(f"{self.name} was not ready after {_READY_S:g} s: {why}") from None
-        tell.good(f"{self.name:<10} serving at {address:<17} after {time.monotonic() - self.began:.1f} s")
-        return Service(self.name, self.child, address, self.log)
-
-
-@asynccontextmanager
-async def _running(command: Command, log: Path, name: str) -> AsyncIterator[Starting]:
-    child = await spawn(replace(command, name=name), log)
-    try:
-        yield Starting(name, child, log, time.monotonic())
-    finally:
-        child.kill()
-        await child.wait()
 
 
 @dataclass(slots=True)
@@ -167,6 +115,7 @@ class Demo:
     client: AsyncClient
     operator: AdminClient
     connections: AsyncExitStack
+    keys: KeyWay
 
     async def ask(self, tell: Narrator, heading: str, question: str) -> Service:
         """Stream an answer, print where it came from and what it took. Returns the replica that served."""
@@ -228,7 +177,7 @@ class Demo:
 
     async def drain(self, tell: Narrator, killed: Service) -> None:
         """End everything in order: the router first, so that nobody is sent to a replica that leaves."""
-        tell.heading("4. Drain")
+        tell.heading("5. Drain")
         # gRPC prints a line of its own when a service takes leave of an open connection.
         await self.connections.aclose()
         for service in (self.router, *(one for one in self.replicas if one.name != killed.name)):

@@ -6,6 +6,7 @@ Forbids itself: starting, opening or reading anything but the routes; it is told
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from antiphon.config.v1 import suite_pb2
@@ -15,6 +16,8 @@ from antiphon_kit.settings import Env
 
 ROUTER: Final = "router"
 ROUTER_MODULE: Final = "antiphon_router"
+KEYS: Final = "keys"
+_KEYS_MODULE: Final = "antiphon_keys"
 _COMPAT_MODULE: Final = "antiphon_provider_compat"
 _KEYLESS: Final = frozenset({"local"})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -46,24 +49,56 @@ class Skipped:
     elsewhere: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class KeyStore:
+    """A Vault on this machine: `providers` have their keys in it, and everyone's login is in `logins`."""
+
+    address: str
+    logins: Path
+    providers: frozenset[str]
+
+    def covering(self, env: Env) -> Env:
+        """`env` with references where it had the keys."""
+        return {**env, **{f"{_prefix(name)}_API_KEY": f"vault:{name}/default" for name in self.providers}}
+
+    def login(self, identity: str) -> dict[str, str]:
+        """What a service needs to read its keys."""
+        return {
+            "ANTIPHON_VAULT_ADDR": self.address,
+            "ANTIPHON_VAULT_ROLE_ID_FILE": str(self.logins / f"{identity}.role-id"),
+            "ANTIPHON_VAULT_SECRET_ID_FILE": str(self.logins / f"{identity}.secret-id"),
+        }
+
+
 @dataclass(slots=True)
 class Plan:
-    """What `up` starts. `providers` come first, the router once they are under way."""
+    """What `up` starts. `providers` come first, the router once they are under way. `keys`: who rotates their keys."""
 
     router: Service
     providers: list[Service] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    keys: Service | None = None
 
     @property
     def services(self) -> list[Service]:
         """Every process, in the order in which people read about them."""
-        return [*self.providers, self.router]
+        return [*self.providers, *([self.keys] if self.keys else []), self.router]
 
 
-def make_plan(suite: suite_pb2.Suite, settings: LauncherSettings, env: Env, installed: Callable[[str], bool]) -> Plan:
+def make_plan(
+    suite: suite_pb2.Suite,
+    settings: LauncherSettings,
+    env: Env,
+    installed: Callable[[str], bool],
+    store: KeyStore | None = None,
+) -> Plan:
     """`installed(module)` tells whether a provider's program is there."""
     router = Command(ROUTER, (sys.executable, "-m", ROUTER_MODULE), _router_env(settings, env))
     plan = Plan(Service(router, settings.listen))
+    if store is not None:
+        env = store.covering(env)
+        keys = Command(KEYS, (sys.executable, "-m", _KEYS_MODULE), _keys_env(settings, env, store))
+        plan.keys = Service(keys, settings.keys)
     compat = {row.name: row for row in suite.compat}
     for backend in suite.backends:
         row = compat.get(backend.provider)
@@ -77,6 +112,8 @@ def make_plan(suite: suite_pb2.Suite, settings: LauncherSettings, env: Env, inst
             plan.skipped.append(Skipped(backend.id, why))
             continue
         shared = _provider_env(backend, row, settings, env)
+        if store is not None and not row and backend.provider in store.providers:
+            shared |= store.login(backend.provider)
         for name, listen in _replicas(backend):
             argv = (sys.executable, "-m", module)
             plan.providers.append(Service(Command(name, argv, {**shared, "ANTIPHON_LISTEN": listen}), listen))
@@ -151,3 +188,10 @@ def _router_env(settings: LauncherSettings, env: Env) -> dict[str, str]:
         "ANTIPHON_LISTEN": settings.listen,
         "ANTIPHON_ADMIN_LISTEN": settings.admin,
     }
+
+
+def _keys_env(settings: LauncherSettings, env: Env, store: KeyStore) -> dict[str, str]:
+    own = _select(env, (), ())
+    own.pop("ANTIPHON_ADMIN_LISTEN", None)
+    where = {"ANTIPHON_CONFIG": str(settings.routes), "ANTIPHON_LISTEN": settings.keys}
+    return {**own, **where, **store.login("coordinator")}

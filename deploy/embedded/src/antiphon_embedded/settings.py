@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from dotenv.parser import parse_stream
 
-from antiphon_kit.settings import Env, address, text
+from antiphon_kit.settings import Env, address, boolean, text
 
 DEFAULT_LISTEN: Final = "127.0.0.1:50050"
 DEFAULT_ROUTES: Final = ("antiphon.yaml", "deploy/embedded/antiphon.yaml")
@@ -52,7 +52,17 @@ class LauncherSettings:
     """ANTIPHON_ADMIN_LISTEN: where the router serves its operators."""
 
     cache: Path
-    """ANTIPHON_CACHE_DIR: where logs go, in `logs/`. `.cache/antiphon` of the current directory."""
+    """ANTIPHON_CACHE_DIR: where logs go, in `logs/`, and the keys, in `vault/`. `.cache/antiphon` of the current
+    directory."""
+
+    dev_vault: bool = True
+    """ANTIPHON_DEV_VAULT: `off` leaves provider keys in the environment of their services instead of a Vault."""
+
+    vault: str = "127.0.0.1:50053"
+    """ANTIPHON_DEV_VAULT_LISTEN: where that Vault serves."""
+
+    keys: str = "127.0.0.1:50052"
+    """ANTIPHON_KEYS_LISTEN: where the coordinator of keys serves its operators."""
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -63,4 +73,7 @@ class LauncherSettings:
             listen=address(env, "ANTIPHON_LISTEN", DEFAULT_LISTEN),
             admin=address(env, "ANTIPHON_ADMIN_LISTEN", "127.0.0.1:50051"),
             cache=Path(text(env, "ANTIPHON_CACHE_DIR", ".cache/antiphon")).absolute(),
+            dev_vault=boolean(env, "ANTIPHON_DEV_VAULT", True),
+            vault=address(env, "ANTIPHON_DEV_VAULT_LISTEN", "127.0.0.1:50053"),
+            keys=address(env, "ANTIPHON_KEYS_LISTEN", "127.0.0.1:50052"),
         )

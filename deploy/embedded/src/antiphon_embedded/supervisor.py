@@ -16,6 +16,7 @@ from typing import Final
 
 from antiphon_embedded.health import last_words, watch
 from antiphon_embedded.process import Child, ChildExited, Command, describe_exit, spawn
+from antiphon_kit.tls_settings import TlsSettings
 
 EXIT_CONFIG: Final = 78
 """EX_CONFIG of sysexits: a setting is wrong; starting again would not help."""
@@ -62,6 +63,7 @@ class Supervisor:
     def __init__(self, command: Command, log: Path | None, changed: Callable[[Status], None]) -> None:
         self.status = Status(command.name)
         self._command = command
+        self._tls = TlsSettings.from_env(command.env).files
         self._log = log
         self._changed = changed
         self._child: Child | None = None
@@ -134,7 +136,7 @@ class Supervisor:
         except ChildExited:
             return
         ready = ""
-        async with aclosing(watch(address)) as states:
+        async with aclosing(watch(address, self._tls)) as states:
             async for serving in states:
                 if self._stop.is_set():
                     return

@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from antiphon.config.v1 import suite_pb2
 from antiphon_embedded import ports
 from antiphon_embedded.board import Board
-from antiphon_embedded.plan import Plan, make_plan
+from antiphon_embedded.plan import KeyStore, Plan, make_plan
 from antiphon_embedded.process import tail
 from antiphon_embedded.settings import DEFAULT_LISTEN, LauncherSettings
 from antiphon_embedded.supervisor import EXIT_CONFIG, GaveUp, State, Status, Supervisor
 from antiphon_kit.config import ConfigError, load_suite
 from antiphon_kit.settings import Env, ServiceSettings
+from antiphon_kit.tls_settings import TlsSettings
 
 EXIT_KILLED: Final = 130
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -28,15 +30,23 @@ class Refused(Exception):
     """Nothing was started, and why: each line says what, where and how to mend it."""
 
 
-def prepare(settings: LauncherSettings, env: Env) -> Plan:
-    """Check everything that can be checked without starting anything. Raises Refused, SettingError."""
+def routes_of(settings: LauncherSettings) -> suite_pb2.Suite:
+    """The routes file. Raises Refused."""
     try:
-        suite = load_suite(settings.routes)
+        return load_suite(settings.routes)
     except ConfigError as error:
         raise Refused(str(error)) from None
-    plan = make_plan(suite, settings, env, _installed)
+
+
+def prepare(suite: suite_pb2.Suite, settings: LauncherSettings, env: Env, store: KeyStore | None = None) -> Plan:
+    """Check everything that can be checked without starting anything. Raises Refused, SettingError."""
+    plan = make_plan(suite, settings, env, _installed, store)
     for service in plan.services:
         ServiceSettings.from_env(service.command.env)
+        if TlsSettings.from_env(service.command.env).issuer is not None:
+            raise Refused(
+                "ANTIPHON_TLS_ISSUER: each service has a role of its own there; use ANTIPHON_TLS_CERT_FILE here"
+            )
     if not plan.providers and not any(skipped.elsewhere for skipped in plan.skipped):
         raise Refused("\n".join(f"{skipped.name}: {skipped.why}" for skipped in plan.skipped))
     problems = list(_port_problems(plan, settings))
@@ -52,6 +62,9 @@ def _installed(module: str) -> bool:
 def _port_problems(plan: Plan, settings: LauncherSettings) -> Iterator[str]:
     places = [(service.listen, service.command.name) for service in plan.providers]
     mend_by_name = {name: f"change its address in {settings.routes}" for _, name in places}
+    if plan.keys is not None:
+        places += [(settings.keys, "keys"), (settings.vault, "vault")]
+        mend_by_name |= {"keys": "set ANTIPHON_KEYS_LISTEN", "vault": "set ANTIPHON_DEV_VAULT_LISTEN"}
     places += [(settings.listen, "router"), (settings.admin, "router, for operators")]
     mend_by_name |= {"router": "set ANTIPHON_LISTEN", "router, for operators": "set ANTIPHON_ADMIN_LISTEN"}
     twice = ports.duplicates(address for address, _ in places)

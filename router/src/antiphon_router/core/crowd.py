@@ -1,8 +1,9 @@
 """Owns how many calls a router runs at once, and who is turned away first when there are too many.
 
-The limit falls while the router's own work comes late and grows again while it is used. Room that better calls had
-lately is kept for them, so that worse ones are shed before a better one is; and once a better one was shed, no worse
-one is let in for a while.
+The limit falls while calls wait longer for their first content than is usual, or the router's own work comes late, and
+grows again while it is used. Only calls as good or better count against it, and room that better calls had lately is
+kept for them, so that worse ones are shed before a better one is; and once a better one was shed, no worse one is let
+in for a while.
 """
 
 from typing import Final, NamedTuple
@@ -12,24 +13,36 @@ WORST: Final = 9
 DEFAULT: Final = 5
 
 LATE_S: Final = 0.03
+SLOW_SHARE: Final = 0.5
 LEAST: Final = 16
+CUT_TO: Final = 0.8
+CUT_AGAIN_S: Final = 0.5
+"""What a cut brings shows only when calls that came in after it have their first content."""
 KEPT_FOR_S: Final = 5.0
 CLOSED_FOR_S: Final = 1.0
 _NOBODY: Final = WORST + 1
 
 
 class Limit(NamedTuple):
-    """How many calls may run: `now` of at most `most`."""
+    """How many calls may run: `now` of at most `most`. `cut_at`: when it fell last."""
 
     most: int
     now: int
+    cut_at: float = float("-inf")
 
 
-def adapted(limit: Limit, late_s: float, calls: int) -> Limit:
-    """The limit after the router's own work came `late_s` late while `calls` ran."""
-    if late_s > LATE_S:
+def adapted(limit: Limit, calls: int, now: float, *, late_s: float, slow_share: float) -> Limit:
+    """The limit after a while in which `calls` ran.
+
+    late_s: how late the router's own work came. slow_share: part of the calls whose first content took half as long
+    again as is usual for their pool.
+    """
+    if late_s > LATE_S or slow_share > SLOW_SHARE:
+        if now - limit.cut_at < CUT_AGAIN_S:
+            return limit
         # From what runs, not from a limit that nobody came near: otherwise it falls for seconds without an effect.
-        return limit._replace(now=max(min(LEAST, limit.most), int(min(limit.now, calls) * 0.8)))
+        least = min(LEAST, limit.most)
+        return limit._replace(now=max(least, int(min(limit.now, calls) * CUT_TO)), cut_at=now)
     if limit.now < limit.most and calls * 5 >= limit.now * 4:
         return limit._replace(now=min(limit.most, limit.now + max(1, limit.now // 20)))
     return limit
@@ -65,12 +78,13 @@ def noticed(crowd: Crowd, running: tuple[int, ...], now: float) -> Crowd:
     return crowd._replace(running=running, peak=peak, peak_before=before, peak_since=since, shed=shed)
 
 
-def admits(crowd: Crowd, priority: int, limit: int) -> bool:
+def admits(crowd: Crowd, priority: int, limit: Limit) -> bool:
     """Whether a call of `priority` may come in now."""
-    if priority > crowd.shed:
+    if priority > crowd.shed or sum(crowd.running) >= limit.most:
         return False
-    kept = max(crowd.peak[priority], crowd.peak_before[priority])
-    return sum(crowd.running) + max(0, kept - sum(crowd.running[:priority])) < limit
+    better = sum(crowd.running[:priority])
+    kept = max(crowd.peak[priority], crowd.peak_before[priority], better)
+    return kept + crowd.running[priority] < limit.now
 
 
 def turned_away(crowd: Crowd, priority: int, now: float) -> Crowd:

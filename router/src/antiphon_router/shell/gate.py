@@ -6,7 +6,7 @@ The rules are core/crowd.py's; while the router is less than half full nothing b
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from antiphon_contract.errors import CallFailure, Reason, failure
 from antiphon_kit.admission import Admission
@@ -15,7 +15,15 @@ from antiphon_router.core.crowd import DEFAULT, WORST, Crowd, Limit
 
 RETRY_DELAY_S: Final = 0.25
 LOOK_EVERY_S: Final = 0.1
-LOOKS: Final = 5
+LOOKS: Final = 10
+ENOUGH: Final = 10
+
+
+class Waits(NamedTuple):
+    """How many calls got their first content, and how many of them slowly."""
+
+    calls: int
+    slow: int
 
 
 class Gate(Admission):
@@ -53,7 +61,7 @@ class Gate(Admission):
     def _squeeze(self, priority: int) -> None:
         now = self._clock()
         self._crowd = crowd.noticed(self._crowd, tuple(self._running), now)
-        if not crowd.admits(self._crowd, priority, self._limit.now):
+        if not crowd.admits(self._crowd, priority, self._limit):
             self._crowd = crowd.turned_away(self._crowd, priority, now)
             raise _overloaded(self._limit.now, priority)
 
@@ -64,10 +72,11 @@ class Gate(Admission):
             self._limit = Limit(max_calls, max_calls)
         self._max_concurrency = max_calls
 
-    def observe(self, late_s: float) -> None:
-        """The router's own work came so late just now."""
+    def observe(self, late_s: float, slow_share: float) -> None:
+        """How late the router's own work came, and how many calls were slow to get their first content."""
         if self.adaptive:
-            self._limit = crowd.adapted(self._limit, late_s, self.calls)
+            limit, now = self._limit, self._clock()
+            self._limit = crowd.adapted(limit, self.calls, now, late_s=late_s, slow_share=slow_share)
         else:
             self._limit = self._limit._replace(now=self._limit.most)
 
@@ -81,11 +90,17 @@ def _overloaded(limit: int, priority: int) -> CallFailure:
     )
 
 
-async def watch_lateness(gate: Gate) -> None:
-    """Tell `gate` how late this event loop runs, until cancelled. The median of a few looks: one pause is no crowd."""
+async def watch(gate: Gate, waits: Callable[[], Waits]) -> None:
+    """Tell `gate` how crowded it is, until cancelled. `waits`: those since the last look."""
     late: list[float] = []
+    calls = slow = 0
     while True:
         due = time.monotonic() + LOOK_EVERY_S
         await asyncio.sleep(LOOK_EVERY_S)
-        late = [*late[1 - LOOKS :], time.monotonic() - due]
-        gate.observe(sorted(late)[len(late) // 2])
+        late.append(time.monotonic() - due)
+        seen = waits()
+        calls, slow = calls + seen.calls, slow + seen.slow
+        # A single pause or a single slow call is no crowd.
+        if calls >= ENOUGH or len(late) >= LOOKS:
+            gate.observe(sorted(late)[len(late) // 2], slow / calls if calls >= ENOUGH else 0.0)
+            late, calls, slow = [], 0, 0

@@ -28,6 +28,7 @@ from antiphon_router.core.pace import Pace
 from antiphon_router.core.resolve import Refusal, Resolution
 from antiphon_router.core.tally import Tally, is_stale
 from antiphon_router.core.values import NO_ASK, Ask, Cause, Dice, Load, Replica, Scope, State, TargetKey
+from antiphon_router.shell.gate import Waits
 from antiphon_router.shell.meters import Meters
 from antiphon_router.shell.running import Running
 
@@ -81,6 +82,7 @@ class Roster:
         self._throttles: dict[str, Throttle] = {}
         self._headroom: dict[TargetKey, float] = {}
         self._meters = Meters()
+        self._waited = self._waited_long = 0
         self._hedges: dict[str, Hedges] = {}
         self._reviewed = clock()
         self._review_at = self._reviewed + POLICY.review_s
@@ -265,11 +267,20 @@ class Roster:
             _trim(self._paces, self._paces)
         normal_s = pace.observed(elapsed_s, size, now)
         self._loads[key] = balance.observed(self._loads[key], normal_s, now)
+        self._waited += 1
+        if normal_s > pace.slow_s:
+            self._waited_long += 1
         late = pace.late_s is not None and normal_s > pace.late_s
         if late or self._tallies:
             self._tallies.update(outcomes.noted_success(attempt, self._tallies, now, late=late))
         if not outcomes.is_routine(attempt, self.fleet):
             self._apply(outcomes.succeeded(attempt, self.fleet, now))
+
+    def take_waits(self) -> Waits:
+        """How long calls waited for their first content since this was asked last."""
+        waits = Waits(self._waited, self._waited_long)
+        self._waited = self._waited_long = 0
+        return waits
 
     def failed(self, attempt: Attempt, failure: Failure, error: error_pb2.CallError) -> None:
         """The upstream failed, or the caller did, before or after content."""

@@ -24,7 +24,7 @@ from antiphon_router.shell.channels import Links
 from antiphon_router.shell.discovery import Discoveries, OpenSource, Source, opener
 from antiphon_router.shell.fleet_status import FleetStatus
 from antiphon_router.shell.forward import Forwarder
-from antiphon_router.shell.gate import Gate, watch_lateness
+from antiphon_router.shell.gate import Gate, watch
 from antiphon_router.shell.hold import Hold
 from antiphon_router.shell.membership import Membership, OpenSecret
 from antiphon_router.shell.models import Models
@@ -151,7 +151,7 @@ class _Work:
             self.routes.follow(lambda loaded: membership.follow(loaded.suite))
             tasks = [
                 group.create_task(self._report(public, discoveries)),
-                group.create_task(watch_lateness(self.gate)),
+                group.create_task(watch(self.gate, self.roster.take_waits)),
             ]
             if self.file is not None:
                 tasks.append(group.create_task(self.file.follow(self.routes)))
