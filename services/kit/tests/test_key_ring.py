@@ -272,3 +272,18 @@ def test_a_problem_is_said_when_it_begins_changes_lasts_and_ends(caplog: pytest.
     assert len(problems.all()) == 2
     problems.settle("p/s")
     assert [record.getMessage() for record in caplog.records] == ["key_problem"] * 5 + ["key_problem_over"]
+
+
+async def test_a_call_under_way_while_its_candidate_is_rolled_back_is_sent_again_too() -> None:
+    candidate, current = version(2, Stage.CANDIDATE, 1.0), version(1, Stage.CURRENT)
+    keys = ring(candidate, current)
+    async with keys.lease("m") as first, keys.lease("m") as second:
+        assert (first.version, second.version) == (2, 2)
+        assert first.refused(error(Reason.ERROR_REASON_MODEL_NOT_FOUND, 404)).retry_same_backend
+        async with keys.lease("m") as again:
+            assert again.version == 1
+            again.accepted()
+        assert candidate.stage is Stage.BAD
+        assert second.refused(error(Reason.ERROR_REASON_MODEL_NOT_FOUND, 404)).retry_same_backend
+    assert candidate.doubted == set()
+    assert not keys._doubted, "or every call pays for it from now on"

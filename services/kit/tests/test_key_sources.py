@@ -84,6 +84,8 @@ def test_settings_of_the_store() -> None:
     settings = VaultSettings.from_env(VAULT)
     assert (settings.address, settings.mount, settings.prefix) == ("https://vault.example:8200", "secret", "antiphon")
     assert (settings.poll_s, settings.max_staleness_s, settings.login_mount) == (5.0, 86400.0, "approle")
+    assert settings.stale_after_s == 60.0
+    assert VaultSettings.from_env({**VAULT, "ANTIPHON_VAULT_STALE_AFTER_S": "10"}).stale_after_s == 10.0
     kubernetes = {
         "ANTIPHON_VAULT_ADDR": "http://127.0.0.1:1",
         "ANTIPHON_VAULT_AUTH": "Kubernetes",

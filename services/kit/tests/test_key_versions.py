@@ -172,7 +172,10 @@ def test_a_move_tells_whether_it_is_one() -> None:
         (Reason.ERROR_REASON_QUOTA_EXHAUSTED, 429, Stage.CURRENT, Verdict.LIMITED),
         (Reason.ERROR_REASON_RATE_LIMITED, 429, Stage.CANDIDATE, Verdict.LIMITED),
         (Reason.ERROR_REASON_MODEL_NOT_FOUND, 404, Stage.CANDIDATE, Verdict.UNKNOWN_MODEL),
+        (Reason.ERROR_REASON_MODEL_NOT_FOUND, 404, Stage.BAD, Verdict.UNKNOWN_MODEL),
+        (Reason.ERROR_REASON_MODEL_NOT_FOUND, 404, Stage.REVOKED, Verdict.UNKNOWN_MODEL),
         (Reason.ERROR_REASON_MODEL_NOT_FOUND, 404, Stage.CURRENT, Verdict.NONE),
+        (Reason.ERROR_REASON_MODEL_NOT_FOUND, 404, Stage.GRACE, Verdict.NONE),
         (Reason.ERROR_REASON_INVALID_REQUEST, 400, Stage.CANDIDATE, Verdict.NONE),
     ],
 )

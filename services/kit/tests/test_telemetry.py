@@ -297,3 +297,11 @@ async def test_a_collector_that_is_down_delays_neither_calls_nor_the_loop() -> N
     turning.cancel()
     assert elapsed < 15
     assert turns.count > elapsed * 5
+
+
+async def test_a_gauge_is_read_whenever_metrics_are_sent(recording: Recording) -> None:
+    values = [1.0, 2.0]
+    recording.telemetry.gauge("some.gauge", "s", lambda: [(values.pop(), {"slot": "p/s"})])
+    assert recording.points()["some.gauge"] == [({"slot": "p/s"}, 2.0)]
+    assert recording.points()["some.gauge"] == [({"slot": "p/s"}, 1.0)]
+    OFF.gauge("some.gauge", "s", list)

@@ -194,8 +194,9 @@ class KeyRing:
             return error
         now_s = time.monotonic()
         if found is Verdict.UNKNOWN_MODEL:
-            version.doubt(model)
-            self._doubted = True
+            if version.stage is Stage.CANDIDATE:
+                version.doubt(model)
+                self._doubted = True
         elif found is Verdict.LIMITED:
             if len(self.slots) > 1 and self._has_other(version, model, now_s):
                 delay_s = error.retry_delay.seconds if error.HasField("retry_delay") else REFUSED_FOR_S

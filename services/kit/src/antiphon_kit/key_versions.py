@@ -206,6 +206,7 @@ class Verdict(enum.Enum):
     """It may be the model's name or the key's rights."""
 
 
+_IN_SERVICE: Final = frozenset({Stage.CURRENT, Stage.GRACE})
 _ACCOUNT: Final = frozenset({Reason.ERROR_REASON_QUOTA_EXHAUSTED, Reason.ERROR_REASON_RATE_LIMITED})
 
 
@@ -222,6 +223,7 @@ def verdict(reason: error_pb2.ErrorReason, http_status: int, stage: Stage) -> Ve
         return Verdict.REFUSED
     if reason in _ACCOUNT:
         return Verdict.LIMITED
-    if stage is Stage.CANDIDATE and reason == Reason.ERROR_REASON_MODEL_NOT_FOUND:
+    # Also for a call that was under way when its candidate was rolled back or replaced.
+    if stage not in _IN_SERVICE and reason == Reason.ERROR_REASON_MODEL_NOT_FOUND:
         return Verdict.UNKNOWN_MODEL
     return Verdict.NONE
