@@ -224,6 +224,14 @@ def test_what_fails_while_it_starts_has_not_been_well():
     assert again.next_try == 7.0 + 2.0 ** (1 + POLICY.relapse)
 
 
+def test_a_rate_limit_without_a_time_is_never_longer_than_an_outage():
+    health = Health(State.SLOW_START, Cause.RATE_LIMIT, level=12).limited(0.0, DICE, delay_s=None, rule="rate")
+    assert health.next_try is not None
+    assert POLICY.open_max_s <= health.next_try <= 1.2 * POLICY.open_max_s
+    back = DUE.started(6.0).recovered(6.0).limited(7.0, Middle(), delay_s=None, rule="rate")
+    assert back.next_try == pytest.approx(7.0 + 1.1), "other trouble has not made it longer"
+
+
 def test_a_limit_told_for_an_account_ends_its_being_disabled():
     out = HEALTHY.disabled(10.0, cause=Cause.BILLING, rule="billing", delay_s=3600.0)
     assert out.next_try == 3610.0

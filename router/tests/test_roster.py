@@ -269,3 +269,25 @@ def test_affinities_are_no_matter_for_the_calm_path(roster):
     refusal = roster.begin(WAY, NEW_TURN, Ask("elsewhere", hard=True))
     assert isinstance(refusal, Refusal)
     assert refusal.reason is CoreReason.OPAQUE_STATE_REJECTED
+
+
+def test_a_probe_that_breaks_after_content_takes_nobody_elses_turn_back(roster, clock):
+    limited = Failure(CoreReason.RATE_LIMITED, delay_s=1.0, retry_other=True)
+    pool = Candidate(A, "m").pool
+    first = begun(roster)
+    first.failed(limited, error_pb2.CallError())
+    first.close()
+    clock.now += 2.0
+    probe = begun(roster)
+    assert probe.attempt.probes == (pool,)
+    probe.succeeded()
+    straggler = begun(roster)
+    straggler.failed(limited, error_pb2.CallError())
+    straggler.close()
+    clock.now += 2.0
+    second = begun(roster)
+    assert second.attempt.probes == (pool,)
+    probe.failed(Failure(CoreReason.STREAM_INTERRUPTED), error_pb2.CallError())
+    probe.close()
+    assert roster.health_of(pool).state is State.HALF_OPEN
+    second.close()

@@ -14,7 +14,7 @@ IMPURE = ["asyncio", "datetime", "grpc", "logging", "opentelemetry", "os", "rand
 SDKS = ["openai", "anthropic", "cohere", "hvac", "xllamacpp", "aiohttp", "yaml", "dotenv"]
 LIBRARIES = {"antiphon_contract", "antiphon_kit", "antiphon_wires", "antiphon_client"}
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-TEST_TOOLS = {"antiphon_conformance", "antiphon_bench"}
+TEST_TOOLS = {"antiphon_conformance", "antiphon_bench", "antiphon_harness"}
 
 
 def _contract(name: str, kind: str, *, indirect: bool = False, **lists: list[str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from antiphon_harness import catalog
 
 GOALS = [goal.id for goal in catalog.GOALS if not goal.pending]
-LIMIT_S = 600
+LIMIT_S = 1200
 
 
 @pytest.fixture(scope="module")

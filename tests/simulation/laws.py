@@ -167,7 +167,7 @@ class Laws:
             for candidate in tier:
                 if self._is_full(candidate) or candidate.long_context:
                     continue
-                if not all(self._takes(key) or self._health(key).ejected for key in candidate.keys):
+                if not all(self._takes(key) or _is_ejected(self._health(key)) for key in candidate.keys):
                     continue
                 backend = candidate.backend.id
                 states = [self._health(replica.key) for replica in self._fleet.replicas[backend]]
@@ -183,3 +183,8 @@ class Laws:
         """At the end: what was spent on attempts beyond the first."""
         self._expect(self.second <= 0.1 * self.calls + 3.0 * elapsed_s + 31.0, "second attempts are a share of calls")
         self._expect(self.hedges <= 0.05 * self.calls, "hedges are a share of calls")
+
+
+def _is_ejected(health: Health) -> bool:
+    was = health.before or health
+    return was.state is State.OPEN and was.rule != WATCH

@@ -155,7 +155,8 @@ class Simulation:
         if isinstance(running, Refusal):
             self.log("refused", call.number, str(running.reason))
             self.laws.refused(running, turn, call.ask)
-            self._end(call, served=False)
+            # A crowd at a bounded backend is turned away however well all is.
+            self._end(call, served=running.reason is Reason.GATEWAY_OVERLOADED)
             return
         self._go(call, running, hedge=False)
         if turn is NEW_TURN and resolution.policy.hedge is not None:

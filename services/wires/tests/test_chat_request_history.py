@@ -3,9 +3,19 @@
 import json
 from dataclasses import replace
 
+import pytest
 from chat_request import DEEPSEEK_LIKE, ERROR, WARN, body, encoded, messages, refused, warnings
 
 from antiphon_wires.openai_chat.codec import OPENAI
+
+
+@pytest.mark.parametrize("written", [' {"b": 1, "b": 2.50}\n', "{oops ", "\t"])
+@pytest.mark.parametrize("kind", ["KIND_FUNCTION", "KIND_CUSTOM"])
+def test_what_the_model_wrote_for_a_tool_goes_back_as_it_stands(kind, written):
+    text = f'parts {{ tool_call {{ id: "c" name: "f" input: {json.dumps(written)} kind: {kind} }} }}'
+    [message] = messages(f"messages {{ role: ROLE_ASSISTANT {text} }}")
+    [call] = message["tool_calls"]
+    assert written in call[call["type"]].values()
 
 
 def test_an_answer_goes_back():

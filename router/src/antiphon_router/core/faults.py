@@ -155,6 +155,7 @@ RULES: Final[tuple[Rule, ...]] = (
          Cause.OVERLOADED, 0.0),
     Rule("ttft", _R.UPSTREAM_TIMEOUT, Same.NEVER, Other.ALWAYS, Scope.POOL, Effect.SLOW, Cause.SLOW, 0.5),
     Rule("rate", _R.RATE_LIMITED, Same.NEVER, Other.ALWAYS, Scope.POOL, Effect.LIMIT, Cause.RATE_LIMIT),
+    Rule("no_model_other_version", _R.MODEL_NOT_FOUND, Same.KEY, Other.ALIAS, other_version=True),
     Rule("no_model", _R.MODEL_NOT_FOUND, Same.NEVER, Other.ALIAS),
     # The key and the account.
     Rule("callers_key", _R.PROVIDER_CREDENTIALS, callers_key=True),
@@ -162,6 +163,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("permission", _R.PROVIDER_CREDENTIALS, Same.NEVER, Other.ALWAYS, Scope.KEY_MODEL, Effect.DISABLE,
          Cause.PERMISSION, http=frozenset({403})),
     Rule("auth", _R.PROVIDER_CREDENTIALS, Same.NEVER, Other.ALWAYS, Scope.KEY, Effect.DISABLE, Cause.AUTH),
+    Rule("billing_other_version", _R.QUOTA_EXHAUSTED, Same.KEY, Other.ALWAYS, other_version=True),
     Rule("billing", _R.QUOTA_EXHAUSTED, Same.NEVER, Other.ALWAYS, Scope.ACCOUNT, Effect.DISABLE, Cause.BILLING),
     # Nobody's fault, or not the provider's.
     Rule("context_length", _R.CONTEXT_LENGTH_EXCEEDED, Same.NEVER, Other.LARGER),

@@ -184,12 +184,11 @@ class Health:
     def _out(self, state: State, now: float, dice: Dice, *, cause: Cause, rule: str, policy: Policy) -> "Health":
         calm_s = now - self.since if self.state is State.HEALTHY else 0.0
         level = max(0, self.level - int(calm_s / policy.forget_level_s))
-        if self.state is State.SLOW_START:
+        if self.state is State.SLOW_START and state is State.OPEN:
             level += policy.relapse
         open_s = policy.disabled_s
         if state is not State.DISABLED:
-            longest_s = policy.limit_max_s if state is State.RATE_LIMITED else policy.open_max_s
-            open_s = min(policy.open_s * 2.0 ** min(level, 16), longest_s)
+            open_s = min(policy.open_s * 2.0 ** min(level, 16), policy.open_max_s)
             # A rate limit is never undercut, so jitter only adds to it.
             low = 1.0 if state is State.RATE_LIMITED else 1.0 - policy.jitter
             open_s *= dice.uniform(low, 1.0 + policy.jitter)
@@ -212,7 +211,9 @@ class Health:
             return self
         was = self.before if self.refuted and self.before is not None else self
         if delay_s is None:
-            fresh = self._out(State.RATE_LIMITED, now, dice, cause=Cause.RATE_LIMIT, rule=rule, policy=policy)
+            # It doubles with every limit that follows on a limit; other trouble has not made it longer.
+            known = self if self.cause is Cause.RATE_LIMIT else replace(self, level=0)
+            fresh = known._out(State.RATE_LIMITED, now, dice, cause=Cause.RATE_LIMIT, rule=rule, policy=policy)
         else:
             until = now + min(delay_s, policy.limit_max_s)
             fresh = Health(State.RATE_LIMITED, Cause.RATE_LIMIT, rule, now, until, level=self.level, proven=self.proven)

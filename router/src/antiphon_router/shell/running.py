@@ -36,7 +36,11 @@ class Running:
     def succeeded(self) -> None:
         """First content is here."""
         self._settled = True
-        self._roster.succeeded(self.attempt, self.elapsed_s(), self.size)
+        attempt = self.attempt
+        self._roster.succeeded(attempt, self.elapsed_s(), self.size)
+        if attempt.probes or attempt.rescues:
+            # What it was to find out is known; if it breaks later, that is a failure like any other.
+            self.attempt = attempt._replace(probes=(), rescues=())
 
     def failed(self, failure: Failure, error: error_pb2.CallError) -> None:
         """It failed; possibly after it had succeeded, in the middle of its answer."""

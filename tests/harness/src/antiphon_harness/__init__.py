@@ -1,0 +1,1 @@
+"""Real processes, faults on purpose, and a checker that compares what the client, the upstream and the records say."""
