@@ -2,7 +2,18 @@
 
 import pytest
 
-from antiphon_router.core.meter import NEW, TYPICAL_OUTPUT, Bounds, corrected, drawn, estimate, is_full, wait
+from antiphon_router.core.meter import (
+    LEAST_SHARE,
+    NEW,
+    TYPICAL_OUTPUT,
+    Bounds,
+    corrected,
+    drawn,
+    estimate,
+    headroom,
+    is_full,
+    wait,
+)
 
 
 def test_without_bounds_nothing_waits_and_nothing_is_drawn():
@@ -37,3 +48,12 @@ def test_a_meter_is_full_again_after_its_minute():
     assert is_full(NEW, 0.0)
     assert not is_full(meter, 59.0)
     assert is_full(meter, 60.0)
+
+
+def test_headroom_is_what_is_left_of_the_tighter_bound():
+    bounds = Bounds(10, 1000)
+    meter = drawn(NEW, bounds, 700.0, 0.0)
+    assert headroom(NEW, bounds, 0.0) == 1.0
+    assert headroom(NEW, Bounds(), 0.0) == 1.0
+    assert headroom(meter, bounds, 0.0) == pytest.approx(0.3)
+    assert headroom(drawn(meter, bounds, 9000.0, 0.0), bounds, 0.0) == LEAST_SHARE

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from antiphon_router.core.failover import Turn
 from antiphon_router.core.fleet import IDLE, NORMAL, Block, Fleet, in_flight
 from antiphon_router.core.health import UNOBSERVED, Admission, Health
-from antiphon_router.core.meter import NEW, Bounds, wait
+from antiphon_router.core.meter import NEW, Bounds, headroom, wait
 from antiphon_router.core.resolve import Resolution
 from antiphon_router.core.values import Ask, Backend, Candidate, Cause, Load, Replica, Scope, State, TargetKey
 
@@ -82,6 +82,10 @@ def entries(tier: Sequence[Candidate], look: Look) -> list[Entry]:
             look.blocks.append(spent)
             continue
         shared = _shared(candidate, look) if fleet.shared or fleet.headroom else _WELL
+        if shared is not None and backend.bounds is not None:
+            # Who has more left gets more, so that none runs dry while another is idle.
+            left = headroom(fleet.meters.get(backend.id, NEW), backend.bounds, look.now)
+            shared = shared._replace(share=shared.share * left)
         if shared is not None:
             found += _of_candidate(candidate, shared, look)
     # A weight of 0 takes calls only when all others of its tier are out.

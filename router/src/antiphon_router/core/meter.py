@@ -9,6 +9,7 @@ from antiphon_router.core import rates
 
 BYTES_PER_TOKEN: Final = 4
 TYPICAL_OUTPUT: Final = 256.0
+LEAST_SHARE: Final = 0.05
 _NEWS: Final = 0.1
 
 Used = tuple[int, int]
@@ -76,6 +77,16 @@ def corrected(meter: Meter, bounds: Bounds, tokens: float, used: Used, now: floa
         tokens_due_s=rates.drawn(meter.tokens_due_s, sum(used) - tokens, bounds.tokens, now),
         output=meter.output + _NEWS * (used[1] - meter.output),
     )
+
+
+def headroom(meter: Meter, bounds: Bounds, now: float) -> float:
+    """What is left of the tighter bound, above 0 and at most 1."""
+    parts = (
+        rates.left(due_s, bound, now) / bound
+        for due_s, bound in zip((meter.requests_due_s, meter.tokens_due_s), bounds, strict=True)
+        if bound
+    )
+    return max(LEAST_SHARE, min(parts, default=1.0))
 
 
 def is_full(meter: Meter, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""Owns the connections to replicas: one channel each, its calls, and the health stream that watches it.
+"""Owns the connections to replicas: one channel each, its calls, and the streams that watch its health and its keys.
 
     named ── Watch ──> SERVING / NOT_SERVING, as told ── lost ──> unreachable ── 0.1 s, doubled to 2 s ──> Watch
 
@@ -20,6 +20,7 @@ from antiphon_contract.rotating_channel import RotatingChannel
 from antiphon_contract.tls import LOOK_EVERY_S, LivePems, explanation
 from antiphon_kit.channel_options import ROUTER_TO_PROVIDER
 from antiphon_router.core.values import Replica, TargetKey
+from antiphon_router.shell.key_watch import KeyWatch
 from antiphon_router.shell.roster import Roster
 
 UnaryCall = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
@@ -45,7 +46,8 @@ class Link:
         self._moves = 0
         self._unary: dict[str, UnaryCall] = {}
         self._stream: dict[str, StreamCall] = {}
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: tuple[asyncio.Task[None], ...] = ()
+        self._keys: KeyWatch | None = None
         self.backends = 0
         """How many backends name this replica. 0: it is leaving."""
 
@@ -94,14 +96,20 @@ class Link:
 
     def watch_for(self, roster: Roster) -> None:
         """Begin to watch, in a task that `unwatch` or `close` ends."""
-        self._watching = asyncio.create_task(self.watch(roster), name=f"watch {self.replica.address}")
+        if self._keys is None:
+            # Kept when the stream is opened anew: a restarted process with another key is news.
+            self._keys = KeyWatch(lambda: roster.keys_changed(self.replica))
+        self._watching = (
+            asyncio.create_task(self.watch(roster), name=f"watch {self.replica.address}"),
+            asyncio.create_task(self._keys.run(self.stream), name=f"keys of {self.replica.address}"),
+        )
 
     async def unwatch(self) -> None:
         """Stop watching."""
-        watching, self._watching = self._watching, None
-        if watching is not None:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+        watching, self._watching = self._watching, ()
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
 
     async def look(self, roster: Roster) -> None:
         """Show the certificate of now. The health stream moves too: until it did, the old connection could not end."""
@@ -110,7 +118,7 @@ class Link:
         self._rotating.look()
         if self._rotating.moves != self._moves:
             self._moves = self._rotating.moves
-            if self._watching is not None:
+            if self._watching:
                 await self.unwatch()
                 self.watch_for(roster)
 

@@ -9,7 +9,6 @@ Forbids itself: deciding. Everything happens on the event loop, between two awai
 calls that come in, so there is no timer.
 """
 
-import logging
 import math
 import random
 import time
@@ -31,10 +30,9 @@ from antiphon_router.core.values import NO_ASK, Ask, Cause, Dice, Load, Replica,
 from antiphon_router.shell.gate import Waits
 from antiphon_router.shell.meters import Meters
 from antiphon_router.shell.running import Running
+from antiphon_router.shell.turns import log_turn
 
 __all__ = ["LastError", "Roster", "Running"]
-
-log = logging.getLogger(__name__)
 
 MAX_SHARED: Final = 4096
 """Targets other than replicas that are remembered while something is wrong with them; callers name models."""
@@ -350,6 +348,12 @@ class Roster:
         """`backend` has a new version of its key."""
         self._apply(outcomes.key_changed(backend, self.fleet, self.clock()))
 
+    def keys_changed(self, replica: Replica) -> None:
+        """`replica` has a new version of its key, which is that of every backend it serves."""
+        for backend, replicas in self._replicas.items():
+            if any(one.key == replica.key for one in replicas):
+                self.key_changed(backend)
+
     def set_headroom(self, key: TargetKey, headroom: float) -> None:
         """What is left of a rate limit of `key`, min(1, remaining / needed); 1 or more: enough."""
         if headroom >= 1.0 and key not in self._headroom:
@@ -373,7 +377,7 @@ class Roster:
                 health = self.observer(key, before, told)
             if health.state is not before.state:
                 self._calm.clear()
-                _log_turn(key, health)
+                log_turn(key, health)
             if is_replica:
                 self._healths[key] = health
                 turned = turned or (before.state in TAKES_CALLS) is not (health.state in TAKES_CALLS)
@@ -384,12 +388,6 @@ class Roster:
                 _trim(self._shared, self._shared)
         if turned:
             self.changed()
-
-
-def _log_turn(key: TargetKey, health: Health) -> None:
-    fields = {"scope": key.scope, "target": key.id, "state": health.state, "reason": health.cause, "rule": health.rule}
-    level = logging.INFO if health.state in TAKES_CALLS else logging.WARNING
-    log.log(level, "health_changed", extra={name: str(value) for name, value in fields.items()})
 
 
 def _trim(mapping: dict[TargetKey, T], oldest: Iterable[TargetKey]) -> None:
