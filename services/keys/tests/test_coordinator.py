@@ -181,11 +181,13 @@ async def test_a_slot_that_is_gone_is_forgotten() -> None:
         await until(lambda: not coordinator.slots)
 
 
-async def order(coordinator: Coordinator, memory: Memory, what: Callable[..., object], number: int) -> int:
+async def order(
+    coordinator: Coordinator, memory: Memory, what: Callable[..., object], number: int, *, settled: bool = True
+) -> int:
     def change(document: Document, seen: object, now_s: float) -> tuple[Document, int]:
         return what(document, number, seen, now_s)  # type: ignore[return-value]
 
-    return await coordinator.order(SLOT, change, Replica(memory))  # type: ignore[arg-type]
+    return await coordinator.order(SLOT, change, Replica(memory, settled=settled))  # type: ignore[arg-type]
 
 
 async def test_an_order_is_carried_out_upon_what_others_wrote_meanwhile() -> None:
@@ -209,6 +211,14 @@ async def test_an_order_about_a_slot_without_a_document_begins_with_what_the_pro
     memory.slot = replace(memory.slot, document=promoted({}, 1, 1.0))
     await order(coordinator, memory, orders.promote, 1)
     assert stages(memory) == {1: "CURRENT"}
+
+
+async def test_an_order_about_a_slot_without_a_document_waits_until_it_is_known_who_holds_what() -> None:
+    memory = Memory(document=None)
+    coordinator = Coordinator(memory, QUICK, poll_s=60)  # type: ignore[arg-type]
+    with pytest.raises(Refused, match="not every process"):
+        await order(coordinator, memory, orders.promote, 1, settled=False)
+    assert memory.slot.document is None
 
 
 async def test_an_order_about_what_is_not_there() -> None:

@@ -287,3 +287,16 @@ async def test_a_call_under_way_while_its_candidate_is_rolled_back_is_sent_again
         assert second.refused(error(Reason.ERROR_REASON_MODEL_NOT_FOUND, 404)).retry_same_backend
     assert candidate.doubted == set()
     assert not keys._doubted, "or every call pays for it from now on"
+
+
+async def test_a_lease_with_which_nothing_was_sent_is_no_call() -> None:
+    current = version(1, Stage.CURRENT)
+    keys = ring(current)
+    async with keys.lease("m"):
+        assert (current.calls, current.in_flight) == (1, 1)
+    used_s = current.use_time_s
+    assert used_s > 0
+    async with keys.lease("m") as key:
+        key.unsent()
+        assert current.in_flight == 1
+    assert (current.calls, current.in_flight, current.use_time_s) == (1, 0, used_s)

@@ -92,3 +92,11 @@ async def test_who_refuses_the_key_says_so_until_he_takes_it(clock):
     probe.error = None
     await ready.check(keys, probe)
     assert keys.problems == []
+
+
+async def test_a_look_that_sends_nothing_is_no_call_with_the_key():
+    ring, probe, readiness = KeyRing.of(Changing()), Probe(), Readiness()
+    for _ in range(3):
+        await readiness.check(ring, probe)
+    assert probe.asked == 1
+    assert [version.calls for version in ring.slots[0].versions] == [1]

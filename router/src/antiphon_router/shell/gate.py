@@ -35,7 +35,7 @@ class Gate(Admission):
         self._limit = Limit(max_calls, max_calls)
         self._running = [0] * (WORST + 1)
         self._crowd = Crowd()
-        self.adaptive = True
+        self.adaptive = False
         """Whether the limit heeds how late the router's own work comes."""
 
     @property

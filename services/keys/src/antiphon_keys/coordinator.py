@@ -140,6 +140,9 @@ class Coordinator:
                     raise Refused(Why.STATE, f"{name} cannot be changed now: {problem}")
                 seen = self.seen(stored, watch)
                 before = stored.document
+                if before is None and not watch.settled:
+                    # Written now, it might leave out the version in service.
+                    raise Refused(Why.STATE, f"{name} cannot be changed yet: not every process has told what it holds")
                 if before is None:
                     before = rotation.advance(None, seen, time.time(), self._pace) or {}
                 after, number = order(before, seen, time.time())

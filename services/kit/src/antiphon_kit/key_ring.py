@@ -154,8 +154,6 @@ class KeyRing:
             # One call finds out whether it was mended; the next ones wait for what it learns.
             version.refusal.until_s = max(version.refusal.until_s, wanted.now_s + REFUSED_FOR_S)
         version.in_flight += 1
-        version.calls += 1
-        version.use_time_s = wanted.wall_s
         return version
 
     def _refuse(self, now_s: float) -> NoReturn:
@@ -257,15 +255,19 @@ class KeyRing:
 class KeyLease:
     """The key of one call. Use it in an `async with`."""
 
-    __slots__ = ("_model", "_ring", "_version")
+    __slots__ = ("_model", "_ring", "_used_s", "_version")
 
     def __init__(self, ring: KeyRing, model: str) -> None:
         self._ring = ring
         self._model = model
         self._version: KeyVersion | None = None
+        self._used_s = 0.0
 
     async def __aenter__(self) -> Self:
-        self._version = await self._ring.take(self._model)
+        self._version = version = await self._ring.take(self._model)
+        self._used_s = version.use_time_s
+        version.calls += 1
+        version.use_time_s = time.time()
         return self
 
     async def __aexit__(
@@ -299,6 +301,11 @@ class KeyLease:
     def fingerprint(self) -> str:
         """12 hex digits that tell keys apart."""
         return self._held.fingerprint
+
+    def unsent(self) -> None:
+        """Nothing was sent with it, so it was no call."""
+        self._held.calls -= 1
+        self._held.use_time_s = self._used_s
 
     def accepted(self) -> None:
         """The vendor took the key."""

@@ -188,8 +188,8 @@ def opaque(kind, data="c2ln", issuer="anthropic", domain="acc"):
     return f'opaque {{ issuer: "{issuer}" kind: "{kind}" data: "{data}" state_domain: "{domain}" }}'
 
 
-SIGNED = 'reasoning { text: "Let me" }' + opaque("thinking.signature", "EqQB+/==")
-THOUGHT = {"type": "thinking", "thinking": "Let me", "signature": "EqQB+/=="}
+SIGNED = 'reasoning { text: "\\n Let me " }' + opaque("thinking.signature", "EqQB+/==")
+THOUGHT = {"type": "thinking", "thinking": "\n Let me ", "signature": "EqQB+/=="}
 
 
 def test_own_thinking_goes_back_as_it_came():
@@ -207,7 +207,9 @@ def test_own_thinking_goes_back_as_it_came():
 
 @pytest.mark.parametrize(("domain", "own"), [("acc", "acc"), ("", "acc"), ("acc", "")])
 def test_an_account_without_a_name_takes_state_back(domain, own):
-    part = 'reasoning { text: "Let me" }' + opaque("thinking.signature", "EqQB+/==", domain=domain)
+    part = f"reasoning {{ text: {json.dumps(THOUGHT['thinking'])} }}" + opaque(
+        "thinking.signature", "EqQB+/==", domain=domain
+    )
     assert answer(part, state_domain=own) == ([THOUGHT], [])
 
 

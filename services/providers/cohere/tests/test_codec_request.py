@@ -191,6 +191,12 @@ def test_results_are_text_or_documents(inner, content):
     assert warnings == []
 
 
+def test_a_structured_result_goes_out_byte_for_byte():
+    data = '{"b":  1.50, "a": 9007199254740993, "b": 1e400}'
+    request = text_format.Parse(result(f"data_json: {json.dumps(data)}"), chat_pb2.StreamGenerateRequest())
+    assert data.encode() in encode_chat(request, model="command-a").body
+
+
 def test_a_failed_tool_says_so_in_words():
     body, warnings = encode(result('is_error: true parts { text { text: "boom" } }', 'opaque { issuer: "x" }'))
     assert [block["text"] for block in body["messages"][0]["content"]] == ["The tool failed:", "boom"]

@@ -28,6 +28,7 @@ class Readiness:
         async with keys.lease() as key:
             now_s = keys.now_s()
             if now_s < self._until_s and key.secret is self._key:
+                key.unsent()
                 return
             self._until_s = 0.0
             try:

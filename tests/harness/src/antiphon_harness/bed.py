@@ -80,14 +80,18 @@ class Bed:
         self.replicas = {backend: [task.result() for task in group] for backend, group in starts.items()}
 
     async def start_router(
-        self, routes: Sequence[Mapping[str, Any]] = (), env: Mapping[str, str] | None = None
+        self,
+        routes: Sequence[Mapping[str, Any]] = (),
+        env: Mapping[str, str] | None = None,
+        limits: Mapping[str, Any] | None = None,
     ) -> Router:
         """One more router over all replicas, as soon as they are well."""
         rows = [
             {"id": backend, "provider": "openai", "addresses": [one.address for one in group], "state_domain": backend}
             for backend, group in self.replicas.items()
         ]
-        router = await self.suite.router({"backends": rows, "routes": list(routes)}, {**_SETTINGS, **(env or {})})
+        written = {"backends": rows, "routes": list(routes), "limits": dict(limits or {})}
+        router = await self.suite.router(written, {**_SETTINGS, **(env or {})})
         self._routers.append(router)
         await router.admin.until_all_well(len(self.processes))
         self.had_router = True
@@ -111,7 +115,7 @@ class Bed:
         self.shots = []
         self.had_router = False
         try:
-            await self.start_router(goal.routes)
+            await self.start_router(goal.routes, limits=goal.limits)
             yield
         finally:
             await self.end_routers()

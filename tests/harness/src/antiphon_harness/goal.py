@@ -56,6 +56,8 @@ class Goal:
     bounds: tuple[Bound, ...]
     run: Run
     routes: tuple[Mapping[str, Any], ...] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """Of the routes file."""
     pending: str = ""
     bed: "Callable[..., Bed] | None" = None
     """What it runs on, where that is not a Bed; the same for all goals with these backends."""

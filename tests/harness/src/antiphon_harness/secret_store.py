@@ -5,6 +5,7 @@ Every talk with it happens in a thread. Forbids itself: being how services read 
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,9 @@ class SecretStore:
 
     async def start(self, providers: Sequence[str], slots: Sequence[str]) -> None:
         """Start and prepare it."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        # What an earlier run left would have versions of its own.
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
         await self.restart()
         await asyncio.to_thread(self._prepare, providers, slots)
 

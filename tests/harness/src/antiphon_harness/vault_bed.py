@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import grpc
 
-from antiphon.router.v1 import keys_pb2_grpc
+from antiphon.router.v1 import keys_pb2, keys_pb2_grpc
 from antiphon_harness.bed import CALM, MODEL, Bed
 from antiphon_harness.fakellm.script import Rule
 from antiphon_harness.goal import Goal
@@ -159,7 +159,13 @@ class VaultBed(Bed):
         process = await self.suite.ours("coordinator", "antiphon_keys", settings)
         try:
             async with grpc.aio.insecure_channel(process.address) as channel:
-                yield Coordinator(process, keys_pb2_grpc.KeyAdminServiceStub(channel))
+                coordinator = Coordinator(process, keys_pb2_grpc.KeyAdminServiceStub(channel))
+
+                async def sees() -> bool:
+                    return await coordinator.processes(self.slot) == len(self.processes)
+
+                await until_so(sees, 20.0, 0.1)
+                yield coordinator
         finally:
             process.end()
 
@@ -170,6 +176,11 @@ class Coordinator:
     def __init__(self, process: Process, admin: Any) -> None:
         self.process = process
         self.admin = admin
+
+    async def processes(self, slot: str) -> int:
+        """How many it has heard of a key from."""
+        found = await self.admin.ListKeyVersions(keys_pb2.ListKeyVersionsRequest(), timeout=20, wait_for_ready=True)
+        return len({use.instance for one in found.versions if one.slot == slot for use in one.uses})
 
     async def shown(self, *words: str) -> str:
         """What `antiphon keys` shows people."""

@@ -17,15 +17,15 @@ from antiphon_harness.secret_store import MOUNT, PREFIX
 from antiphon_harness.vault_bed import VAULTED, VaultBed, until_so
 
 _ROLE: Final = "antiphon-openai"
-_TTL_S: Final = 4
 _USUAL: Final = {"token_ttl": "1h", "token_max_ttl": "24h"}
 
 
 async def tokens(bed: VaultBed) -> Figures:
     """Tokens that have to be renewed, that may not be any more, that are revoked; a wrapped secret-id opened before."""
     store = bed.store
-    max_s = 3 * _TTL_S
-    await store.ask(_role(token_ttl=f"{_TTL_S}s", token_max_ttl=f"{max_s}s"))
+    ttl_s = bed.count(4, 2)
+    max_s = 3 * ttl_s
+    await store.ask(_role(token_ttl=f"{ttl_s}s", token_max_ttl=f"{max_s}s"))
     size = store.audit_size()
     await bed.start_anew({"ANTIPHON_VAULT_POLL_S": "0.5"})
     number = len(bed.processes)
@@ -36,8 +36,9 @@ async def tokens(bed: VaultBed) -> Figures:
         await asyncio.sleep(for_s)
         logins = store.logins_of("openai", size)
         # A login when it starts, and one each time that the token's greatest age leaves no time to renew it.
-        ends = 1 + (time.monotonic() - started) // (max_s - _TTL_S)
+        ends = 1 + (time.monotonic() - started) // (max_s - ttl_s)
         await store.ask(_role(**_USUAL))
+        await asyncio.sleep(max_s)  # the next tokens last for an hour
         size = store.audit_size()
         await store.ask(_revoke_tokens)
 

@@ -54,6 +54,7 @@ G14: Final = Goal(
         Bound("shed", least=1),
     ),
     run=overloaded,
+    limits={"adaptive": True},
 )
 
 

@@ -199,7 +199,7 @@ async def _try_bad(bed: VaultBed, watch: KeyWatch, trial: _Trial, kind: str, coo
     def out() -> bool:
         return bool(watch.began(version, "BAD")) or ("rolled_back" in watch.rules() and not _used(watch, version))
 
-    back = await watch.until(f"version {version} ({kind}) out", out, _ROTATION_S)
+    back = await watch.until(f"version {version} ({kind}) out", out, 60.0)
     if coordinator is not None:
 
         async def written() -> bool:
