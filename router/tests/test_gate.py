@@ -71,6 +71,7 @@ def test_worse_calls_are_shed_first_and_stay_out_while_better_ones_are_shed() ->
 
 def test_lateness_shrinks_the_limit_and_a_resize_starts_anew() -> None:
     gate = Gate(1000, 1000, clock=Clock())
+    gate.adaptive = True
     for _ in range(100):
         gate.enter(1)
     gate.observe(2 * LATE_S, 0.0)
@@ -84,6 +85,7 @@ def test_lateness_shrinks_the_limit_and_a_resize_starts_anew() -> None:
 
 def test_a_gate_that_does_not_adapt_has_its_whole_limit() -> None:
     gate = Gate(100, 1000, clock=Clock())
+    gate.adaptive = True
     gate.observe(2 * LATE_S, 0.0)
     gate.adaptive = False
     gate.observe(2 * LATE_S, 1.0)
