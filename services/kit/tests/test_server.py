@@ -75,6 +75,8 @@ def test_a_bad_setting_is_one_line_and_exit_78():
 )
 def test_a_provider_that_cannot_be_made_is_one_line_and_exit_78(error, line, capsys, monkeypatch):
     monkeypatch.setattr(server.logs, "configure", lambda *_: None)
+    # What it forbids, it forbids this process for good.
+    monkeypatch.setattr(server, "forbid_dumps", lambda: None)
 
     async def make(settings):
         raise error
