@@ -59,6 +59,7 @@ async def test_a_disabled_key_is_tried_again_when_the_replica_has_a_new_version(
         ([told(1), told(1)], 0),
         ([told(1), told(2)], 1),
         ([told(1, 2), told(2)], 0),
+        ([told(1, 2), told(2), told(1, 2)], 0),
         ([told(1), told(1, 2, status="KEY_STATUS_REVOKED")], 0),
         ([told(1), told(1, 2, status="KEY_STATUS_CANDIDATE")], 1),
     ],

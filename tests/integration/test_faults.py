@@ -1,4 +1,8 @@
-"""The short tier of `make faults`: every goal with real processes, fewer calls, bounds that a busy machine keeps."""
+"""The short tier of `make faults`: goals with real processes, fewer calls, bounds that a busy machine keeps.
+
+Overload (G14) is a figure of a quiet machine, and what the goals of keys and certificates (G18 on) show is tested more
+narrowly in this directory: `make faults` runs them all.
+"""
 
 import json
 import subprocess
@@ -9,15 +13,26 @@ import pytest
 
 from antiphon_harness import catalog
 
-GOALS = [goal.id for goal in catalog.GOALS if not goal.pending]
-LIMIT_S = 1200
+LEFT_OUT = {"G14"}
+GOALS = [goal.id for goal in catalog.GOALS if goal.id < "G18" and goal.id not in LEFT_OUT]
+LIMIT_S = 900
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the harness found, in a process of its own: it has an event loop and children to itself."""
     directory = tmp_path_factory.mktemp("faults")
-    command = [sys.executable, "-m", "antiphon_harness", "faults", "--short", "--scratch", str(directory)]
+    command = [
+        sys.executable,
+        "-m",
+        "antiphon_harness",
+        "faults",
+        "--short",
+        "--only",
+        ",".join(GOALS),
+        "--scratch",
+        str(directory),
+    ]
     target = directory / "report.json"
     done = subprocess.run(
         [*command, "--report", str(target)], capture_output=True, text=True, check=False, timeout=LIMIT_S - 30

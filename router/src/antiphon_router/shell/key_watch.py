@@ -29,7 +29,8 @@ class KeyWatch:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
-        self._keys: Keys | None = None
+        self._seen: Keys | None = None
+        """Every key that it ever had: one that comes back after a refusal is no news."""
 
     async def run(self, stream: Callable[[str], StreamCall]) -> None:
         """Follow the replica's keys. Ends by cancellation, or when it has no such service."""
@@ -49,6 +50,7 @@ class KeyWatch:
 
     def _take(self, told: keys_pb2.WatchKeyUseResponse) -> None:
         keys = frozenset((use.slot, use.version, use.fingerprint) for use in told.uses if use.status in _USABLE)
-        known, self._keys = self._keys, keys
-        if known is not None and keys - known:
+        seen = self._seen
+        self._seen = keys if seen is None else seen | keys
+        if seen is not None and keys - seen:
             self._changed()
