@@ -69,7 +69,7 @@ limits:
   default_caller: {max_in_flight: 5, best_priority: 5}
   callers: [{caller: spiffe://a/b, requests_per_minute: 60, tokens_per_minute: 1000}]
   trust_caller_metadata: true
-  adaptive: false
+  adaptive: true
 fleet: {redis_url: 'rediss://redis.internal:6379/2', password: 'env:REDIS_PASSWORD', name: blue}
 """
     shown = MessageToDict(parsed(text), preserving_proto_field_name=True)
@@ -87,7 +87,7 @@ fleet: {redis_url: 'rediss://redis.internal:6379/2', password: 'env:REDIS_PASSWO
         "default_caller": {"max_in_flight": 5, "best_priority": 5},
         "callers": [{"caller": "spiffe://a/b", "requests_per_minute": "60", "tokens_per_minute": "1000"}],
         "trust_caller_metadata": True,
-        "adaptive": False,
+        "adaptive": True,
     }
     assert shown["fleet"] == {
         "redis_url": "rediss://redis.internal:6379/2",
