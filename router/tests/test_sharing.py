@@ -252,14 +252,15 @@ async def test_loss_of_the_store_fails_no_call_and_it_is_found_again(adapters, k
     (one,) = await adapters()
     async with two(kit, [kit.backend("a", one)], redis) as (a, b):
         redis.freeze() if trouble == "freeze" else await redis.kill()
-        slowest = 0.0
+        took: list[float] = []
         until = time.monotonic() + 2
         while time.monotonic() < until:
             for suite in (a, b):
                 began = time.monotonic()
                 await suite.generate()
-                slowest = max(slowest, time.monotonic() - began)
-        assert slowest < 0.2
+                took.append(time.monotonic() - began)
+        # Had they waited for it, each would have taken its limit of 0.25 s; a pause of this machine takes one of them.
+        assert sorted(took)[len(took) * 9 // 10] < 0.2
         async with asyncio.timeout(5):
             while (await link_of(a)).connected:  # noqa: ASYNC110 - it is asked, it does not call
                 await asyncio.sleep(0.02)
