@@ -82,12 +82,13 @@ def entries(tier: Sequence[Candidate], look: Look) -> list[Entry]:
             look.blocks.append(spent)
             continue
         shared = _shared(candidate, look) if fleet.shared or fleet.headroom else _WELL
-        if shared is not None and backend.bounds is not None:
+        if shared is None:
+            continue
+        if backend.bounds is not None:
             # Who has more left gets more, so that none runs dry while another is idle.
             left = headroom(fleet.meters.get(backend.id, NEW), backend.bounds, look.now)
             shared = shared._replace(share=shared.share * left)
-        if shared is not None:
-            found += _of_candidate(candidate, shared, look)
+        found += _of_candidate(candidate, shared, look)
     # A weight of 0 takes calls only when all others of its tier are out.
     if any(entry.share for entry in found):
         return [entry for entry in found if entry.share]

@@ -70,6 +70,11 @@ class Caller:
             self._meter = meter.corrected(self._meter, self._bounds, tokens, used, self._clock())
 
     @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters what its answers used."""
+        return self._bounds.tokens > 0
+
+    @property
     def is_idle(self) -> bool:
         """Nothing runs and nothing is drawn: forgetting it changes nothing."""
         return not self.running and meter.is_full(self._meter, self._clock())

@@ -21,7 +21,7 @@ class Meters:
 
     def put_right(self, backend: Backend, bounds: Bounds, running: Running) -> None:
         """`running` has ended; without a record of what it used the estimate stands."""
-        used = used_tokens(running.end)
+        used = used_tokens(running.end) if bounds.tokens else None
         if used is not None:
             known, now = self.by_backend[backend.id], running.started + running.elapsed_s()
             self.by_backend[backend.id] = meter.corrected(known, bounds, running.tokens, used, now)

@@ -25,8 +25,9 @@ class Visit:
     def leave(self, end: bytes) -> None:
         """It ended, with the terminal record `end` or, empty, without one."""
         self._gate.leave(self._size, self._priority)
-        if self._caller is not None:
-            self._caller.leave(self._estimate, used_tokens(end))
+        caller = self._caller
+        if caller is not None:
+            caller.leave(self._estimate, used_tokens(end) if caller.counts_tokens else None)
 
 
 class Reception:

@@ -46,7 +46,7 @@ def _kind(part: content_pb2.Part, path: str, scope: Scope) -> Native | None:
     if kind == "document":
         return encode_document(part.document, f"{path}.document", scope)
     if kind == "native":
-        return _native(part.native, f"{path}.native", scope)
+        return native_block(part.native, f"{path}.native", scope)
     if kind == "compaction" and part.compaction.summary:
         scope.losses.emulated(f"{path}.compaction", "its summary is sent as text")
         return text(part.compaction.summary)
@@ -56,7 +56,8 @@ def _kind(part: content_pb2.Part, path: str, scope: Scope) -> Native | None:
     return None
 
 
-def _native(part: content_pb2.NativePart, path: str, scope: Scope) -> Native | None:
+def native_block(part: content_pb2.NativePart, path: str, scope: Scope) -> Native | None:
+    """The block as it stands; None, with a warning, if it is not this wire's."""
     if part.provider not in scope.keys:
         scope.losses.history(path, f"it is a block of {part.provider or 'no provider'}")
         return None

@@ -3,8 +3,7 @@
 from typing import Final
 
 from antiphon.llm.v1 import content_pb2
-from antiphon_wires import json_text
-from antiphon_wires.openai_chat.parts import data_uri, document_text, mark_breakpoint
+from antiphon_wires.openai_chat.parts import data_uri, document_text, mark_breakpoint, native_block
 from antiphon_wires.openai_chat.scope import Native, Scope, invalid
 
 # Blocks of a message; every other native block is an item of its own.
@@ -55,14 +54,6 @@ def _kind(part: content_pb2.Part, path: str, scope: Scope) -> Native | None:
         raise invalid(f"{path} holds nothing this version knows; set one kind of part", path)
     scope.losses.history(f"{path}.{kind}", f"{scope.dialect.name} takes no {kind} part here")
     return None
-
-
-def native_block(part: content_pb2.NativePart, path: str, scope: Scope) -> Native | None:
-    """The block as it stands; None, with a warning, if it is not this wire's."""
-    if part.provider not in scope.keys:
-        scope.losses.history(path, f"it is a block of {part.provider or 'no provider'}")
-        return None
-    return dict(json_text.caller_object(part.native_json, f"{path}.native_json"))
 
 
 def is_item(part: content_pb2.Part, scope: Scope) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from antiphon.llm.v1 import chat_pb2, content_pb2
+from antiphon_wires.openai_chat.parts import native_block
 from antiphon_wires.openai_chat.scope import Native, Scope, invalid
 from antiphon_wires.openai_responses import content
 from antiphon_wires.openai_responses.replay import encode_answer
@@ -77,7 +78,7 @@ class _Said:
                 self._items.append(self._result(part, where))
             elif content.is_item(part, scope):
                 self._flush()
-                native = content.native_block(part.native, f"{where}.native", scope)
+                native = native_block(part.native, f"{where}.native", scope)
                 self._items += [native] if native is not None else []
             elif self._role == "tool":
                 raise invalid(f"{where} must be a tool_result: the message has ROLE_TOOL", where)

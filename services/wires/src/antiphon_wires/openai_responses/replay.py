@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from antiphon.llm.v1 import content_pb2
 from antiphon_wires import json_text
+from antiphon_wires.openai_chat.parts import native_block
 from antiphon_wires.openai_chat.scope import Native, Scope, invalid
-from antiphon_wires.openai_responses import content
 from antiphon_wires.openai_responses.state import COMPACTED, ENCRYPTED, REASONING_ID
 
 # A member of listed items that is none of sent ones (openai 3.57, 2026-11).
@@ -73,7 +73,7 @@ class _Answer:
         if kind == "tool_call":
             return self._call(part, where)
         if kind == "native" and not self._foreign:
-            return content.native_block(part.native, f"{where}.native", scope)
+            return native_block(part.native, f"{where}.native", scope)
         if kind == "compaction" and COMPACTED in self._states[index]:
             item: Native = {"type": "compaction", "encrypted_content": self._states[index][COMPACTED]}
             if part.id:
