@@ -53,6 +53,8 @@ def test_errors_are_the_same_and_close_can_be_repeated(serve):
         client.generate("")
     client.close()
     client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.generate("hi")
     assert "antiphon-client" not in {thread.name for thread in threading.enumerate()}
 
 
@@ -68,13 +70,32 @@ def test_leaving_a_stream_early_cancels_upstream(serve):
         assert asyncio.run_coroutine_threadsafe(_cancelled(router), loop).result()
 
 
-def test_ctrl_c_cancels_the_call_that_is_waited_for(serve):
-    async def scene(call):
-        await call.done.wait()
-        for nothing in ():
-            yield nothing
+async def _silent(call):
+    await call.done.wait()
+    for nothing in ():
+        yield nothing
 
-    router, loop = serve(scene)
+
+def test_an_interrupt_before_the_wait_begins_cancels_the_call_too(serve, monkeypatch):
+    router, loop = serve(_silent)
+    with Client(router.address) as client:
+        hand_over = client._loop._loop.call_soon_threadsafe
+
+        def interrupted(*work):
+            hand_over(*work)
+            monkeypatch.undo()
+            call = asyncio.run_coroutine_threadsafe(router.calls.get(), loop).result()
+            router.calls.put_nowait(call)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(client._loop._loop, "call_soon_threadsafe", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.generate("hi")
+        assert asyncio.run_coroutine_threadsafe(_cancelled(router), loop).result()
+
+
+def test_ctrl_c_cancels_the_call_that_is_waited_for(serve):
+    router, loop = serve(_silent)
     program = (
         "import sys\nfrom antiphon_client import Client\n"
         "with Client(sys.argv[1]) as client:\n"

@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Final, Generic, Self, TypeVar, Unpack
 
 import grpc
 
@@ -28,6 +28,36 @@ from antiphon_contract.tls import TlsFiles
 _Result = TypeVar("_Result")
 
 
+_AWAKE_S: Final = 0.5
+"""A signal that comes just before a wait begins does not interrupt it, so no wait is longer."""
+
+
+class _Job(Generic[_Result]):
+    """A coroutine for another thread's loop, known before it is handed over, so that an interrupt never loses it."""
+
+    def __init__(self, work: Coroutine[Any, Any, _Result]) -> None:
+        self._work = work
+        self._task: asyncio.Task[_Result] | None = None
+        self._done = threading.Event()
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._work)
+        self._task.add_done_callback(lambda _: self._done.set())
+
+    def wait(self) -> _Result:
+        while not self._done.wait(_AWAKE_S):
+            pass
+        assert self._task is not None
+        return self._task.result()
+
+    def cancel(self) -> None:
+        """Follows `start` in the loop's order, or comes instead of it; no news for a task that is done."""
+        if self._task is None:
+            self._work.close()
+        else:
+            self._task.cancel()
+
+
 class _LoopThread:
     """An event loop that runs coroutines for callers without one."""
 
@@ -39,11 +69,16 @@ class _LoopThread:
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Wait for `work`. An exception in the waiting thread, KeyboardInterrupt above all, cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        if self._loop.is_closed():
+            work.close()
+            raise RuntimeError("the client is closed")
+        job = _Job(work)
         try:
-            return future.result()
-        finally:
-            future.cancel()
+            self._loop.call_soon_threadsafe(job.start)
+            return job.wait()
+        except BaseException:
+            self._loop.call_soon_threadsafe(job.cancel)
+            raise
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
