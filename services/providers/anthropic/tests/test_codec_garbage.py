@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from anthropic_reading import parts
+from anthropic_reading import events, natives, parts
 from anthropic_speech import CITATION, begin, delta, end, start, stop
 
 from antiphon_contract.errors import CallFailure
@@ -31,6 +31,21 @@ def test_a_delta_with_a_number_out_of_range_is_read_all_the_same():
     odd = delta(0, "text", text="b").replace(b'"text":"b"', b'"text":"b","x":1e999')
     [part] = parts(begin(), start(0, type="text", text="a"), odd, odd, stop(0), end())
     assert part.text.text == "abb"
+
+
+@pytest.mark.parametrize(
+    ("block", "kind", "member"),
+    [
+        ({"type": "text", "text": "a"}, "text", "text"),
+        ({"type": "thinking", "thinking": "a"}, "thinking", "thinking"),
+        ({"type": "thinking", "thinking": "a"}, "signature", "signature"),
+        ({"type": "tool_use", "id": "t1", "name": "f", "input": {}}, "input_json", "partial_json"),
+    ],
+)
+def test_a_delta_with_another_member_instead_of_its_own_is_kept(block, kind, member):
+    odd = delta(0, kind, other="b")
+    made = events(begin(), start(0, **block), odd, delta(0, kind, **{member: "{}"}), stop(0), end())
+    assert [told["delta"] for _, told in natives(made)] == [{"type": f"{kind}_delta", "other": "b"}]
 
 
 @pytest.mark.parametrize("depth", [400, 700, 900, 990, 5000])

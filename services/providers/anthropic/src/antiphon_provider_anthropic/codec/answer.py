@@ -139,14 +139,17 @@ class SpokenBlock:
     def delta(self, delta: dict[str, Any], payload: bytes, out: Events) -> bool:
         kind = delta.get("type")
         if kind == self.delta_type:
-            self._say(string(delta, self.member), out)
+            told = self.member
+            self._say(string(delta, told), out)
         elif kind == "signature_delta" and self.thinking:
-            self._signature += string(delta, "signature")
+            told = "signature"
+            self._signature += string(delta, told)
         elif kind == "citations_delta" and isinstance(citation := delta.get("citation"), dict):
-            self._cite(citation, json_text.text_of(json_text.dig(payload, "delta", "citation")), out)
+            told = "citation"
+            self._cite(citation, json_text.text_of(json_text.dig(payload, "delta", told)), out)
         else:
             return False
-        return len(delta) == 2
+        return len(delta) == 2 and told in delta
 
     def _say(self, text: str, out: Events) -> None:
         if not text:
@@ -226,7 +229,7 @@ class ToolBlock:
             piece, self._held = json_text.split_high(self._held + piece)
             self._pieces.append(piece)
             self._answer.say(self.index, "tool_input_delta", piece, out)
-        return len(delta) == 2
+        return len(delta) == 2 and "partial_json" in delta
 
     def end(self, out: Events) -> None:
         if self._held:
