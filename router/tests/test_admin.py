@@ -5,9 +5,12 @@ import pytest
 
 from antiphon.config.v1 import suite_pb2
 from antiphon.router.v1 import health_pb2, router_pb2
+from antiphon_contract import metadata
 from antiphon_contract.errors import Reason
+from antiphon_router.core.values import Scope, State, TargetKey
 
 LIST = "/antiphon.router.v1.RouterAdminService/ListBackends"
+ENABLE = "/antiphon.router.v1.RouterAdminService/EnableTarget"
 
 
 async def test_backends_come_in_order_with_their_models_and_targets(adapters, kit):
@@ -94,3 +97,66 @@ async def test_clients_cannot_reach_administration(adapters, kit):
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await suite.channel.unary_unary(LIST)(b"")
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def enabled(suite, id: str) -> list[tuple[str, str]]:
+    """Scope and state of what EnableTarget gives back."""
+    request = router_pb2.EnableTargetRequest(id=id).SerializeToString()
+    response = router_pb2.EnableTargetResponse.FromString(await suite.admin.unary_unary(ENABLE)(request))
+    return [(health_pb2.Scope.Name(t.scope)[6:], health_pb2.HealthState.Name(t.state)[13:]) for t in response.targets]
+
+
+async def test_what_an_operator_has_mended_is_tried_with_the_next_call(adapters, kit):
+    (a,) = await adapters()
+    a.unary = kit.fails(Reason.ERROR_REASON_PROVIDER_CREDENTIALS, http_status=401)
+    async with kit.routing([kit.backend("a", a), kit.backend("ab", a)]) as suite:
+        request = ((metadata.PROVIDER, "fake"),)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await suite.generate("m", extra=request)
+        roster = suite.router.roster
+        out = [key for key, health in roster.fleet.shared.items() if health.state is State.DISABLED]
+        assert len(out) == 2
+        a.unary = kit.answers
+        with pytest.raises(grpc.aio.AioRpcError):
+            await suite.generate("m", extra=request)
+        assert await enabled(suite, "ab") == [
+            ("REPLICA", "HEALTHY"), ("ENDPOINT", "HEALTHY"), ("KEY", "DISABLED"), ("ACCOUNT", "HEALTHY"),
+        ]  # fmt: skip
+        left = roster.health_of(TargetKey(Scope.KEY, "a"))
+        assert left.next_try > roster.clock() + 60, "the other one waits as before"
+        _, trailers = await suite.generate("m", extra=request)
+        assert trailers[metadata.BACKEND] == "ab"
+        shown = {t.scope: t.state for t in (await suite.backends())["ab"].targets}
+        assert shown[health_pb2.SCOPE_KEY] == health_pb2.HEALTH_STATE_SLOW_START
+
+
+async def test_a_rate_limit_is_not_undercut_and_one_target_is_named_by_its_own_id(adapters, kit):
+    (a,) = await adapters()
+    a.unary = kit.fails(Reason.ERROR_REASON_RATE_LIMITED, retry_delay_s=20)
+    async with kit.routing([kit.backend("a", a)]) as suite:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await suite.generate("fake/m")
+        assert await enabled(suite, "fake/m") == [("POOL", "RATE_LIMITED")]
+        assert await enabled(suite, a.address) == [("REPLICA", "HEALTHY")]
+        with pytest.raises(grpc.aio.AioRpcError):
+            await suite.generate("fake/m")
+        assert len(a.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (router_pb2.EnableTargetRequest(id="nosuch").SerializeToString(), grpc.StatusCode.NOT_FOUND),
+        (b"", grpc.StatusCode.INVALID_ARGUMENT),
+        (b"\xff\xff", grpc.StatusCode.INVALID_ARGUMENT),
+    ],
+)
+async def test_what_cannot_be_enabled(adapters, kit, data, code):
+    (a,) = await adapters()
+    async with kit.routing([kit.backend("a", a)]) as suite:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await suite.admin.unary_unary(ENABLE)(data)
+        with pytest.raises(grpc.aio.AioRpcError) as public:
+            await suite.channel.unary_unary(ENABLE)(data)
+    assert raised.value.code() is code
+    assert public.value.code() is grpc.StatusCode.UNIMPLEMENTED, "administration is on its own port"

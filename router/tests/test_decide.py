@@ -1,6 +1,7 @@
 """Who takes an attempt, who is kept out and why; and what its outcome does to exactly one target."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from antiphon_router.core.failover import NEW_TURN, Attempt, Turn, failed
 from antiphon_router.core.faults import Failure, Reason
 from antiphon_router.core.fleet import Fleet, stored
 from antiphon_router.core.health import UNOBSERVED, Health
+from antiphon_router.core.meter import NEW, Bounds, drawn
 from antiphon_router.core.resolve import Refusal, Resolution
 from antiphon_router.core.values import Backend, Candidate, Cause, Load, Replica, Scope, State, TargetKey
 
@@ -291,21 +293,39 @@ def test_success_forgets_failures_and_finishes_a_ramp(world):
 def test_in_calm_load_alone_decides_and_in_any_other_weather_it_does_not(world):
     world.loads = {A1.key: Load(), A2.key: Load(), B1.key: Load()}
     calm = decide.calm(ONLY_A, world.fleet)
-    assert calm == (Attempt(1, ON_A, A1), Attempt(1, ON_A, A2))
+    assert calm == decide.Calm((Attempt(1, ON_A, A1), Attempt(1, ON_A, A2)))
     assert {decide.among(calm, world.fleet, NOW, world.dice).replica for _ in range(50)} == {A1, A2}
     world.loads[A1.key] = Load(1)
     assert {decide.among(calm, world.fleet, NOW, world.dice).replica for _ in range(50)} == {A2}
-    assert decide.among(calm[:1], world.fleet, NOW, world.dice) is calm[0]
+    assert decide.among(calm._replace(attempts=calm.attempts[:1]), world.fleet, NOW, world.dice) is calm.attempts[0]
     assert decide.calm(A_THEN_B, world.fleet) == calm
-    assert decide.calm(BOTH, world.fleet) == (), "shares differ, and b has a bound"
-    assert decide.calm(Resolution("b", ((ON_B,),)), world.fleet) == ()
+    assert decide.calm(BOTH, world.fleet) == decide.Calm(), "shares differ"
+    assert decide.among(decide.Calm(), world.fleet, NOW, world.dice) is None
     world.healths[A2.key] = Health(State.SLOW_START, since=NOW)
-    assert decide.calm(ONLY_A, world.fleet) == ()
+    assert decide.calm(ONLY_A, world.fleet) == decide.Calm()
     world.healths[A2.key] = WELL
     world.shared[ON_B.key(Scope.POOL)] = LIMITED
     assert decide.calm(ONLY_A, world.fleet) == calm, "what is wrong elsewhere is no matter"
     world.shared[ON_A.key(Scope.POOL)] = LIMITED
-    assert decide.calm(ONLY_A, world.fleet) == ()
+    assert decide.calm(ONLY_A, world.fleet) == decide.Calm()
+
+
+def test_bounds_decide_nothing_until_they_are_near(world):
+    bounds = Bounds(requests=10)
+    backend = replace(ON_B.backend, requests_per_minute=10)
+    on_b = replace(ON_B, backend=backend)
+    world.loads = {B1.key: Load(1)}
+    calm = decide.calm(Resolution("b", ((on_b, on_b),)), world.fleet)
+    assert calm.bounded == (backend,)
+    half = NEW
+    for _ in range(5):
+        half = drawn(half, bounds, 0.0, NOW)
+    fleet = replace(world.fleet, meters={"b": half})
+    assert decide.among(calm, fleet, NOW, world.dice) is not None
+    more = replace(fleet, meters={"b": drawn(half, bounds, 0.0, NOW)})
+    assert decide.among(calm, more, NOW, world.dice) is None
+    world.loads[B1.key] = Load(2)
+    assert decide.among(calm, fleet, NOW, world.dice) is None
 
 
 def test_a_success_is_routine_only_when_it_changes_nothing(world):

@@ -1,10 +1,13 @@
 """Who would take a call, who would not, and one sentence why."""
 
+from dataclasses import replace
+
 import pytest
 from test_panic import DISABLED, LIMITED, NOW, OUT, ROUTE, WELL, A, B, C, World
 
 from antiphon_router.core.decide import explain
 from antiphon_router.core.health import Health
+from antiphon_router.core.quota import Quota
 from antiphon_router.core.refusal import why
 from antiphon_router.core.resolve import Resolution
 from antiphon_router.core.values import NO_ASK, Ask, Backend, Candidate, Cause, RoutePolicy, Scope, State
@@ -56,6 +59,16 @@ def test_panic_a_probe_and_a_slow_start_show(world):
     share, sentence = told(world)["a:1"]
     assert share == 0.1
     assert sentence.startswith("pool p/m@a takes 50 % of its share")
+
+
+def test_a_provider_near_its_limit_is_told(world):
+    quotas = {A.pool: Quota(0.25, NOW, NOW + 60.0)}
+    found = {
+        standing.replica.address: (standing.share, standing.why)
+        for standing in explain(Resolution("r", ((A, B),)), NO_ASK, replace(world.fleet, quotas=quotas), NOW)
+    }
+    assert found["a:1"] == (pytest.approx(0.1), "takes fewer calls, because 25 % are left of its limits per minute")
+    assert found["b:1"][0] == pytest.approx(0.4)
 
 
 def test_all_due_share_the_next_calls(world):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from antiphon_contract.errors import CallFailure, Reason
-from antiphon_router.core.crowd import LATE_S
+from antiphon_router.core.crowd import LATE_S, LONG_S
 from antiphon_router.shell import gate as gates
 from antiphon_router.shell.gate import Gate, Waits, watch
 
@@ -69,45 +69,128 @@ def test_worse_calls_are_shed_first_and_stay_out_while_better_ones_are_shed() ->
     gate.enter(1, 1)
 
 
+def late(gate: Gate) -> None:
+    assert gate.observe(Waits(), LONG_S, 2 * LATE_S)
+
+
 def test_lateness_shrinks_the_limit_and_a_resize_starts_anew() -> None:
     gate = Gate(1000, 1000, clock=Clock())
-    gate.adaptive = True
+    gate.adapt(True)
     for _ in range(100):
         gate.enter(1)
-    gate.observe(2 * LATE_S, 0.0)
+    late(gate)
     assert gate.limit == 80
     refused(gate)
     gate.resize(1000, 5)
+    gate.adapt(True)
     assert gate.limit == 80
     gate.resize(200, 1000)
     assert gate.limit == 200
 
 
-def test_a_gate_that_does_not_adapt_has_its_whole_limit() -> None:
+def test_a_gate_that_is_to_adapt_no_longer_has_its_whole_limit_at_once() -> None:
     gate = Gate(100, 1000, clock=Clock())
-    gate.adaptive = True
-    gate.observe(2 * LATE_S, 0.0)
-    gate.adaptive = False
-    gate.observe(2 * LATE_S, 1.0)
+    gate.adapt(True)
+    late(gate)
+    assert gate.limit < 100
+    gate.adapt(False)
     assert gate.limit == 100
 
 
-@pytest.mark.parametrize(
-    ("seen", "told"), [(Waits(gates.ENOUGH, gates.ENOUGH // 2), 0.5), (Waits(0, 0), 0.0), (Waits(gates.ENOUGH, 0), 0.0)]
-)
-async def test_it_is_told_how_crowded_it_is(monkeypatch: pytest.MonkeyPatch, seen: Waits, told: float) -> None:
+def test_long_waits_of_calls_that_are_not_yet_answering_shrink_it() -> None:
+    gate = Gate(1000, 1000, clock=Clock())
+    gate.adapt(True)
+    for _ in range(200):
+        gate.enter(1)
+    waits = Waits()
+    waits.answering = 30
+    for _ in range(40):
+        waits.add(0.5, 0.5)
+    assert not gate.observe(waits, 0.1, 0.0), "too short to tell"
+    assert gate.observe(waits, 0.5, 0.0)
+    assert gate.limit == 1000
+    waits.clear()
+    assert (waits.calls, waits.waited_s, waits.usual_s, waits.answering) == (0, 0.0, 0.0, 30)
+    for _ in range(40):
+        waits.add(1.0, 0.5)
+    assert gate.observe(waits, 0.5, 0.0)
+    assert gate.limit == 30 + 40
+
+
+async def test_it_is_watched_while_it_adapts_and_not_a_moment_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gates, "LOOK_EVERY_S", 0.0)
-    shares: list[float] = []
-    enough = asyncio.Event()
+    gate = Gate(1, 1)
+    told: list[Waits | None] = []
+    seen: asyncio.Queue[tuple[int, float]] = asyncio.Queue()
+    turned: asyncio.Queue[bool] = asyncio.Queue()
 
-    class Watched(Gate):
-        def observe(self, late_s: float, slow_share: float) -> None:
-            assert late_s >= 0.0
-            shares.append(slow_share)
-            enough.set()
+    def count(waits: Waits | None) -> None:
+        told.append(waits)
+        turned.put_nowait(waits is not None)
+        if waits is not None:
+            waits.add(1.0, 1.0)
 
-    task = asyncio.create_task(watch(Watched(1, 1), lambda: seen))
-    await asyncio.wait_for(enough.wait(), 5)
+    def observe(waits: Waits, over_s: float, late_s: float) -> bool:
+        assert over_s >= 0.0
+        assert late_s >= 0.0
+        seen.put_nowait((waits.calls, over_s))
+        return True
+
+    monkeypatch.setattr(gate, "observe", observe)
+    async with asyncio.timeout(5):
+        task = asyncio.create_task(watch(gate, count))
+        await asyncio.sleep(0)
+        assert not told
+        gate.adapt(True)
+        assert await turned.get()
+        assert (await seen.get())[0] == 1
+        assert (await seen.get())[0] == 0, "every span begins anew"
+        gate.adapt(False)
+        assert not await turned.get()
+        while not seen.empty():
+            seen.get_nowait()
+        gate.adapt(True)
+        assert await turned.get()
+        assert (await seen.get())[0] == 1
+        task.cancel()
+        assert not await turned.get()
+    await asyncio.gather(task, return_exceptions=True)
+    assert told[0] is not told[2]
+
+
+async def test_a_single_pause_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Times:
+        """Looks as told, on a clock of their own."""
+
+        def __init__(self) -> None:
+            self.now = 0.0
+            self.pauses = [9.0, 0.0, 0.0, 9.0, 9.0, 9.0]
+
+        def monotonic(self) -> float:
+            return self.now
+
+        async def sleep(self, seconds: float) -> None:
+            if not self.pauses:
+                await asyncio.Event().wait()
+            self.now += seconds + self.pauses.pop(0)
+
+    times = Times()
+    gate = Gate(1, 1)
+    gate.adapt(True)
+    monkeypatch.setattr(gates, "time", times)
+    monkeypatch.setattr(gates, "asyncio", times)
+    told: list[float] = []
+    done = asyncio.Event()
+
+    def observe(waits: Waits, over_s: float, late_s: float) -> bool:
+        told.append(late_s)
+        if len(told) == 6:
+            done.set()
+        return False
+
+    monkeypatch.setattr(gate, "observe", observe)
+    task = asyncio.create_task(watch(gate, lambda waits: None))
+    await asyncio.wait_for(done.wait(), 5)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert shares[0] == told
+    assert [round(late_s, 6) for late_s in told] == [0.0, 0.0, 0.0, 9.0, 9.0, 9.0]

@@ -72,13 +72,15 @@ async def test_nothing_is_delivered_before_the_outcome_but_signs_of_life(two, ki
     a.stream = slow
     async with kit.routing(rows, [kit.route("r", "a", "b", **PERMITTED)], keepalive_s=0.01) as suite:
         call = suite.call("r", extra=ASKED)
-        assert await call.read() == kit.KEEPALIVE, "the adapter's"
+        # The adapter's, and the router's own, for the caller hears nothing of what is held: in either order, and the
+        # router's again where the machine was slow.
+        assert await call.read() == kit.KEEPALIVE
         await asyncio.sleep(0.02)
         beat.set()
-        assert await call.read() == kit.KEEPALIVE, "the router's own, for the caller hears nothing of what is held"
+        assert await call.read() == kit.KEEPALIVE
         hang.set()
         frames, error = await kit.rest_of(call)
-    assert (frames, error) == (kit.WHOLE, None)
+    assert ([frame for frame in frames if frame != kit.KEEPALIVE], error) == (kit.WHOLE, None)
 
 
 async def test_an_answer_beyond_the_bound_is_delivered_and_fails_like_any_other(two, kit):

@@ -55,5 +55,6 @@ def test_headroom_is_what_is_left_of_the_tighter_bound():
     meter = drawn(NEW, bounds, 700.0, 0.0)
     assert headroom(NEW, bounds, 0.0) == 1.0
     assert headroom(NEW, Bounds(), 0.0) == 1.0
-    assert headroom(meter, bounds, 0.0) == pytest.approx(0.3)
+    assert headroom(drawn(NEW, bounds, 500.0, 0.0), bounds, 0.0) == 1.0
+    assert headroom(meter, bounds, 0.0) == pytest.approx(0.6)
     assert headroom(drawn(meter, bounds, 9000.0, 0.0), bounds, 0.0) == LEAST_SHARE

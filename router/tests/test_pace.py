@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from antiphon_router.core.pace import LATE_AT_LEAST_S, Pace, size_class
+from antiphon_router.core.pace import LATE_AT_LEAST_S, USUAL_AT_LEAST_S, Pace, size_class
 
 
 def fed(*times: float, size: int = 0, pace: Pace | None = None, now: float = 0.0, every_s: float = 0.0) -> Pace:
@@ -70,3 +70,12 @@ def test_a_brownout_shows_in_large_requests_too():
     pace = fed(*[2.0] * 200, size=100_000)
     seen = [pace.observed(20.0, 100_000, 0.0) for _ in range(30)]
     assert min(seen) > 3.0 * 2.0
+
+
+def test_what_is_usual_follows_the_waits_down_at_once_and_is_never_next_to_nothing() -> None:
+    assert fed(*[0.3] * 8).usual_s is None
+    pace = fed(*[0.3] * 128)
+    assert pace.usual_s == 0.3
+    assert fed(*[0.2] * 128, pace=pace).usual_s == 0.2
+    assert fed(*[0.9] * 128, pace=pace).usual_s == 0.2
+    assert fed(*[0.001] * 128, pace=pace).usual_s == USUAL_AT_LEAST_S

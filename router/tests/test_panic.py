@@ -133,8 +133,8 @@ def test_too_long_a_request_goes_to_the_larger_model_which_takes_nothing_else(wo
     found = choose(route, turn, world.fleet, NOW, world.dice)
     assert isinstance(found, Attempt)
     assert found.candidate is large
-    assert decide.calm(route, world.fleet) == tuple(Attempt(1, A, replica) for replica in world.replicas["a"])
-    assert decide.calm(Resolution("r", ((large,),)), world.fleet) == ()
+    assert decide.calm(route, world.fleet).attempts == tuple(Attempt(1, A, replica) for replica in world.replicas["a"])
+    assert decide.calm(Resolution("r", ((large,),)), world.fleet) == decide.Calm()
     assert route.has_larger
     assert not ROUTE.has_larger
 

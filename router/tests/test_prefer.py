@@ -2,14 +2,18 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from antiphon_router.core import meter
+from antiphon_router.core.admit import headroom
 from antiphon_router.core.decide import choose
 from antiphon_router.core.failover import NEW_TURN, Attempt, failed
 from antiphon_router.core.faults import Failure, Reason
 from antiphon_router.core.fleet import Fleet
 from antiphon_router.core.health import Health
+from antiphon_router.core.quota import Quota
 from antiphon_router.core.resolve import Refusal, Resolution
 from antiphon_router.core.values import NO_ASK, Ask, Backend, Candidate, Cause, Load, Replica, RoutePolicy, State
 
@@ -32,12 +36,12 @@ class World:
         self.healths = {replica.key: WELL for own in self.replicas.values() for replica in own}
         self.shared = {}
         self.loads = {}
-        self.headroom = {}
+        self.quotas = {}
         self.dice = random.Random(5)
 
     @property
     def fleet(self) -> Fleet:
-        return Fleet(self.replicas, self.healths, self.shared, self.loads, headroom=self.headroom)
+        return Fleet(self.replicas, self.healths, self.shared, self.loads, quotas=self.quotas)
 
     def shares(self, *ways: Candidate, ask: Ask = NO_ASK, times: int = 4000, turn=NEW_TURN, **policy) -> Counter[str]:
         route = Resolution("r", (ways,), policy=RoutePolicy(**policy))
@@ -162,10 +166,25 @@ def test_a_soft_affinity_prefers_its_domain_in_any_tier_while_that_is_in(world):
     assert chosen("b") == {"a"}
 
 
-def test_little_headroom_means_little_share_and_none_none(world):
+def test_what_a_provider_says_is_left_is_the_share(world):
     tight = way("b")
-    world.headroom = {tight.pool: 0.25}
+    world.quotas = {tight.pool: Quota(0.25, NOW, NOW + 60.0)}
     assert world.shares(way("a"), tight)["b"] == pytest.approx(0.2, abs=0.03)
-    world.headroom = {tight.pool: 0.0}
-    assert world.shares(way("a"), tight) == {"a": pytest.approx(1.0)}
+    world.quotas = {tight.pool: Quota(0.0, NOW, NOW + 60.0)}
+    assert world.shares(way("a"), tight)["b"] == pytest.approx(0.05 / 1.05, abs=0.02), "some go on, to learn more"
     assert world.shares(tight) == {"b": pytest.approx(1.0)}, "better late than never"
+    world.quotas = {tight.pool: Quota(0.0, NOW - 60.0, NOW)}
+    assert world.shares(way("a"), tight)["b"] == pytest.approx(0.5, abs=0.03), "time has filled it up"
+
+
+def test_of_what_the_provider_says_and_our_own_bounds_the_tighter_counts_once(world):
+    bounded = way("b", requests_per_minute=10)
+    spent = meter.NEW
+    for _ in range(7):
+        spent = meter.drawn(spent, bounded.backend.bounds, 0.0, NOW)
+    fleet = replace(world.fleet, meters={"b": spent})
+    assert headroom(bounded, fleet, NOW) == pytest.approx(0.6)
+    for left, wanted in ((0.2, 0.2), (0.8, 0.6)):
+        both = replace(fleet, quotas={bounded.pool: Quota(left, NOW, NOW + 60.0)})
+        assert headroom(bounded, both, NOW) == pytest.approx(wanted)
+    assert headroom(way("a"), fleet, NOW) == 1.0

@@ -12,7 +12,9 @@ from antiphon_router.core.faults import Failure
 from antiphon_router.core.faults import Reason as CoreReason
 from antiphon_router.core.resolve import Refusal, Resolution
 from antiphon_router.core.values import NO_ASK, Ask, Backend, Candidate, Hedge, Replica, RoutePolicy, Scope, State
+from antiphon_router.shell import remembered
 from antiphon_router.shell import roster as module
+from antiphon_router.shell.gate import Waits
 from antiphon_router.shell.roster import Roster, Running
 
 A = Backend("a", "p", account="a")
@@ -89,7 +91,7 @@ def test_a_change_of_health_is_told_when_it_changes_who_takes_calls(clock):
 
 
 def test_callers_who_name_models_cannot_fill_the_memory(roster, monkeypatch):
-    monkeypatch.setattr(module, "MAX_SHARED", 5)
+    monkeypatch.setattr(remembered, "MAX_SHARED", 5)
     monkeypatch.setattr(module, "MAX_CALM", 5)
     for n in range(20):
         way = Resolution("x", ((Candidate(A, f"m{n}"),),))
@@ -229,16 +231,8 @@ def test_a_provider_that_fails_is_throttled_and_forgotten(roster, clock):
     assert not roster.fleet.throttles
 
 
-def test_people_keys_and_headroom(roster, clock):
+def test_people_and_keys(roster):
     way = Candidate(A, "m")
-    assert roster._calmly(WAY, clock()) is not None
-    roster.set_headroom(way.pool, 2.0)
-    assert not roster.fleet.headroom
-    roster.set_headroom(way.pool, 0.5)
-    assert roster.fleet.headroom == {way.pool: 0.5}
-    assert roster._calmly(WAY, clock()) is None
-    roster.set_headroom(way.pool, 1.0)
-    assert roster._calmly(WAY, clock()) is not None
     running = begun(roster)
     running.failed(Failure(CoreReason.PROVIDER_CREDENTIALS, retry_other=True), error_pb2.CallError())
     running.close()
@@ -291,3 +285,26 @@ def test_a_probe_that_breaks_after_content_takes_nobody_elses_turn_back(roster, 
     probe.close()
     assert roster.health_of(pool).state is State.HALF_OPEN
     second.close()
+
+
+def test_waits_are_counted_where_somebody_wants_to_know(roster, clock):
+    before = begun(roster)
+    before.succeeded()
+    waits = Waits()
+    roster.count_waits(waits)
+    first = begun(roster)
+    first.succeeded()
+    assert (waits.calls, waits.answering) == (0, 1), "too few calls to tell what is usual"
+    for _ in range(40):
+        served(roster, clock, WAY, 0.2)
+    counted = waits.calls
+    assert counted > 10
+    assert waits.waited_s == pytest.approx(0.2 * counted)
+    assert waits.usual_s == pytest.approx(0.2 * counted, rel=0.1)
+    roster.count_waits(None)
+    served(roster, clock, WAY, 0.2)
+    before.close()
+    assert (waits.calls, waits.answering) == (counted, 1)
+    first.close()
+    first.close()
+    assert waits.answering == 0

@@ -2,12 +2,15 @@
 
 import asyncio
 
+import grpc
 import pytest
 
 from antiphon.llm.v1 import chat_pb2
 from antiphon_contract import metadata
 from antiphon_contract.errors import Reason
-from antiphon_router.shell.shadow import MAX_SHADOWS, Shadows
+from antiphon_router.core.health import Admission
+from antiphon_router.core.values import State
+from antiphon_router.shell.shadow import LONGEST_REST_S, MAX_SHADOWS, REST_S, Shadows
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -33,7 +36,8 @@ async def test_a_copy_goes_to_the_shadow_and_into_no_record(pair, kit, stream):
         await asyncio.wait_for(s.arrived.wait(), 5)
         fleet = suite.router.roster.fleet
         await suite.until(lambda: not any(load.in_flight for load in fleet.loads.values()))
-        assert fleet.loads["REPLICA", s.address].first_content_s is not None, "its pace is known from now on"
+        assert fleet.loads["REPLICA", s.address].first_content_s is None, "callers' calls are not led by copies"
+        assert not fleet.paces.keys() - {("POOL", "fake/m")}
     [copy] = s.received
     assert copy.body == a.received[0].body
     assert (copy.metadata[metadata.MODEL_NATIVE], copy.metadata[metadata.ATTEMPT]) == ("other", "1/1")
@@ -43,17 +47,76 @@ async def test_a_copy_goes_to_the_shadow_and_into_no_record(pair, kit, stream):
     assert (len(end.attempts), end.final_attempt, end.backend) == (0, 1, "a")
 
 
-async def test_a_failing_shadow_is_blamed_alone(pair, kit):
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_comes_of_a_copy_changes_no_target_and_a_shadow_that_failed_rests(pair, kit, caplog, stream):
+    _, s, rows = pair
+    caplog.set_level("INFO")
+    s.unary = s.stream = kit.fails(Reason.ERROR_REASON_PROVIDER_CREDENTIALS, http_status=401)
+    async with kit.routing(rows, [kit.route("r", "a", **ALL)]) as suite:
+        roster, fleet = suite.router.roster, suite.router.roster.fleet
+
+        async def call() -> None:
+            if stream:
+                await suite.stream("r")
+            else:
+                await suite.generate("r")
+
+        def failed() -> int:
+            return sum(record.message == "shadow_call_failed" for record in caplog.records)
+
+        before = dict(fleet.healths)
+        await call()
+        await suite.until(lambda: failed() == 1)
+        for _ in range(3):
+            await call()
+        assert len(s.received) == 1, "it rests"
+        clock = roster.clock
+        roster.clock = lambda: clock() + REST_S
+        await call()
+        await suite.until(lambda: failed() == 2)
+        assert (dict(fleet.shared), dict(fleet.tallies), dict(fleet.throttles)) == ({}, {}, {})
+        assert fleet.healths == before
+        assert not roster.last_errors
+        s.unary = s.stream = kit.answers
+        await suite.generate("shadowed/other")
+    assert len(s.received) == 3, "callers of its backend are served as ever"
+
+
+async def test_a_rest_lasts_as_long_as_the_provider_says_within_bounds(pair, kit, caplog):
+    _, s, rows = pair
+    caplog.set_level("INFO")
+    s.unary = kit.fails(Reason.ERROR_REASON_RATE_LIMITED, retry_delay_s=3000)
+    async with kit.routing(rows, [kit.route("r", "a", **ALL)]) as suite:
+        roster, clock = suite.router.roster, suite.router.roster.clock
+        await suite.generate("r")
+        await suite.until(lambda: any(record.message == "shadow_call_failed" for record in caplog.records))
+        roster.clock = lambda: clock() + LONGEST_REST_S - 10.0
+        await suite.generate("r")
+        roster.clock = lambda: clock() + LONGEST_REST_S
+        await suite.generate("r")
+        await suite.until(lambda: len(s.received) == 2)
+
+
+async def test_a_copy_is_no_probe(pair, kit):
     _, s, rows = pair
     s.unary = kit.fails(Reason.ERROR_REASON_PROVIDER_CREDENTIALS, http_status=401)
     async with kit.routing(rows, [kit.route("r", "a", **ALL)]) as suite:
-        await suite.generate("r")
-        fleet = suite.router.roster.fleet
-        await suite.until(lambda: bool(fleet.shared))
-        assert {key.id for key in fleet.shared} == {"s"}
+        roster = suite.router.roster
+        with pytest.raises(grpc.aio.AioRpcError):
+            await suite.generate("shadowed/other")
+        [key] = roster.fleet.shared
+        s.unary = kit.answers
+        roster.enable(key)
+        due = roster.health_of(key)
+        assert due.admission(roster.clock()) is Admission.PROBE
         for _ in range(3):
             await suite.generate("r")
-    assert len(s.received) == 1, "it is out for its own calls only"
+        assert len(s.received) == 1, "no copy went there"
+        assert roster.health_of(key) == due, "the probe is still to be made"
+        await suite.generate("shadowed/other")
+        assert roster.health_of(key).state is State.SLOW_START
+        await suite.generate("r")
+        assert len(s.received) == 2, "what starts slowly is spared copies"
 
 
 async def test_a_broken_shadow_is_a_line_in_the_log(pair, kit, caplog, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from workspace import ROOT, Member, codecs, members, written
 
 IMPURE = ["asyncio", "datetime", "grpc", "logging", "opentelemetry", "os", "random", "socket", "threading", "time"]
-SDKS = ["openai", "anthropic", "cohere", "hvac", "xllamacpp", "aiohttp", "yaml", "dotenv"]
+SDKS = ["openai", "anthropic", "cohere", "hvac", "xllamacpp", "aiohttp", "yaml", "dotenv", "redis"]
 LIBRARIES = {"antiphon_contract", "antiphon_kit", "antiphon_wires", "antiphon_client"}
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 TEST_TOOLS = {"antiphon_conformance", "antiphon_bench", "antiphon_harness"}

@@ -47,6 +47,8 @@ class Scene:
     leaves: float = 0.03
     """Part of calls whose caller leaves before the end."""
     backends: list[Backend] = field(default_factory=list)
+    tight: float = 0.0
+    """Part of answers that tell of little left of their provider's limits."""
 
 
 def drawn(seed: int) -> Scene:
@@ -86,6 +88,7 @@ def drawn(seed: int) -> Scene:
         ttft_s={b.id: speeds[b.provider, b.pool_mark] for b in backends},
         too_long=0.05 if larger else 0.01,
         backends=backends,
+        tight=dice.choice((0.0, 0.0, 0.4)),
     )
 
 

@@ -15,13 +15,15 @@ from antiphon_router.core import failover
 from antiphon_router.core.failover import NEW_TURN, Turn
 from antiphon_router.core.faults import Failure, Reason
 from antiphon_router.core.resolve import Refusal
-from antiphon_router.core.values import AfterContent, Ask, State
+from antiphon_router.core.values import AfterContent, Ask, State, TargetKey
 from antiphon_router.shell.roster import Roster, Running
 
 ERROR = error_pb2.CallError()
 DEADLINE_S = 60.0
 CALM_S = 420.0
 """After faults stop: an account is looked at again after 300 s."""
+QUOTA_S = 310.0
+"""What a provider said of its limits counts for 300 s, and is looked at every few seconds."""
 QUIET_S = 40.0
 """In the last of them every call has to be served."""
 
@@ -70,6 +72,8 @@ class Simulation:
         self.begun: list[tuple[float, str, str, bool]] = []
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = self._events = self._calls = 0
+        self._enough: dict[TargetKey, float] = {}
+        """When the attempt began whose answer was the last to say that enough is left."""
         self._digest = blake2b(digest_size=8)
         for own in self.scene.replicas.values():
             for replica in own:
@@ -94,7 +98,7 @@ class Simulation:
             self.calls_until(self.scene.lasts_s, self.scene.rate)
             calm_s = CALM_S if any(t.kind == "spent" for t in self.scene.troubles) else 100.0
             self._mend()
-            self.scene.poison = self.scene.too_long = self.scene.leaves = 0.0
+            self.scene.poison = self.scene.too_long = self.scene.leaves = self.scene.tight = 0.0
             self.calls_until(self.now + calm_s, min(0.45, 60.0 / calm_s))
             self._drain()
             self._alive()
@@ -204,6 +208,7 @@ class Simulation:
         if running not in call.running:
             return
         if answer.broken is None:
+            self._tell_limits(running)
             self._close(call, running)
             self._end(call, served=True)
             return
@@ -228,6 +233,14 @@ class Simulation:
             self._begin(call)
         else:
             self._end(call, served=False)
+
+    def _tell_limits(self, running: Running) -> None:
+        told = ""
+        if self.scene.tight and self.dice.random() < self.scene.tight:
+            told = f"{self.dice.random() / 2:.3f};{self.dice.randrange(1, 400)}"
+        else:
+            self._enough[running.attempt.candidate.pool] = running.started
+        self.roster.limits_told(running.attempt, told, running.started)
 
     def _failed(self, call: _Call, running: Running, failure: Failure) -> None:
         self.log("failed", call.number, str(failure.reason))
@@ -311,6 +324,9 @@ class Simulation:
             state = health.at(self.now).state
             assert state is not State.HALF_OPEN, f"the probe of {key.id} never came back"
         assert not any(load.in_flight for load in fleet.loads.values()), "what ended is still counted as running"
+        quotas = fleet.quotas.items()
+        stale = [p.id for p, q in quotas if self._enough.get(p, 0.0) >= q.told or q.told < self.now - QUOTA_S]
+        assert not stale, f"{stale} are still taken for short"
         resolution = self.scene.resolution
         ways = [c for c in resolution.tiers[0] if c.weight and c.canary_percent is None and not c.long_context]
         if resolution.policy.cheapest:

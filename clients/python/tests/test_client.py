@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from antiphon.llm.v1 import content_pb2, models_pb2, params_pb2, response_pb2
-from antiphon.router.v1 import router_pb2
+from antiphon.router.v1 import health_pb2, router_pb2
 from antiphon_client import AdminClient, AsyncClient, Conversation, errors
 from antiphon_client.connection import CHANNEL_OPTIONS
 from antiphon_client.requests import MAX_REQUEST_BYTES
@@ -117,6 +117,16 @@ async def test_lists_turn_pages():
             assert await client.models("p1") == models[1::2]
         async with AdminClient(router.address) as admin:
             assert await admin.backends() == backends
+
+
+async def test_what_is_mended_is_enabled():
+    key, replica = health_pb2.Target(scope="SCOPE_KEY", id="b"), health_pb2.Target(scope="SCOPE_REPLICA", id="h:1")
+    backends = [router_pb2.Backend(id="b", targets=[replica, key]), router_pb2.Backend(id="c", targets=[replica])]
+    async with ScriptedRouter(answering(), backends=backends) as router, AdminClient(router.address) as admin:
+        assert await admin.enable("b") == [replica, key]
+        with pytest.raises(errors.NotFound, match="no target and no backend"):
+            await admin.enable("nosuch")
+    assert router.enabled == ["b", "nosuch"]
 
 
 async def test_a_conversation_keeps_turns_and_affinity(connected):

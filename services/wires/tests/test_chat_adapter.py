@@ -73,6 +73,7 @@ async def test_one_call_with_key_and_body_and_a_folded_answer(vendor, provider):
     assert received.json["model"] == "gpt-6"
     assert received.json["temperature"] == 0
     assert None not in (a_turn.milestones.sent, a_turn.milestones.connected, a_turn.milestones.first_byte)
+    assert a_turn.key.secret.reveal() == KEY
 
 
 async def test_the_connection_is_used_again(vendor, provider):

@@ -69,6 +69,7 @@ async def test_embeddings(vendor, provider):
     vendor.says(body, **JSON, X_Request_Id="req-1", X_Ratelimit_Remaining_Tokens="7")
     job = embedding()
     response = await provider.embed(job)
+    assert job.key is not None
     assert response.sets[0].data == row
     assert (response.start.provider_request_id, response.start.rate_limits[0].remaining) == ("req-1", 7)
     [received] = vendor.requests

@@ -194,3 +194,13 @@ def test_clean(text):
     cleaned = clean(f"<{text}>")
     assert text not in cleaned
     assert cleaned.startswith("<")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "req_1", "3fa85f64-5717-4562-b3fc-2c963f66afa6", "0af7651916cd43dd8448eb211c80319c"]
+)
+def test_clean_leaves_ids_alone(text):
+    assert clean(text) == text
+    assert clean("0" * 36, 8) == "0" * 8
+    assert clean("0" * 40) == "[redacted]"
+    assert clean(f"a\nb\x7f{text}") == f"a b {text}".strip()

@@ -122,6 +122,19 @@ def test_two_events_that_are_none_pass_for_no_two_texts(pair):
     assert text(learned(good, WIRES[anthropic]), good, odd, good) == ("a", odd + good)
 
 
+@pytest.mark.parametrize("wire", [bare, anthropic, cohere])
+def test_the_run_is_cut_where_all_between_two_texts_is_the_same(wire):
+    """Not where its first bytes are followed by as many others."""
+    block = wire('"a"')
+    plain = learned(block, WIRES[wire])
+    other = block.replace(b'"index":0', b'"index":1')
+    assert text(plain, block, other, block) == ("a", other + block)
+    assert text(plain, block, block, other) == ("aa", other)
+    tail = block.partition(b'"a"')[2]
+    inner = json.dumps(tail.decode()).encode().decode()
+    assert text(plain, block, wire(inner), block) == (f"a{tail.decode()}a", b"")
+
+
 def test_padding_differs_from_event_to_event():
     plain = learned(anthropic('"a"'), WIRES[anthropic])
     blocks = [anthropic(f'"{number}"', " " * number) for number in (0, 3, 1, 0, 0, 2)]

@@ -67,7 +67,9 @@ async def test_an_answer_that_is_no_stream(adapter, vendor):
 
 async def test_a_count(adapter, vendor):
     vendor.says(COUNT, Content_Type="application/json")
-    counted = await adapter.count_tokens(Turn(request=parsed(USER), model="gpt"))
+    turn = Turn(request=parsed(USER), model="gpt")
+    counted = await adapter.count_tokens(turn)
+    assert turn.key.secret.reveal() == "sk-test-0123456789"
     assert (counted.input_tokens, counted.estimated, counted.native_json) == (31, False, COUNT.decode())
     [received] = vendor.requests
     assert received.path == "/v1/responses/input_tokens"

@@ -4,7 +4,7 @@ import pytest
 from chat_wire import ROLE, STOP, chunk, sse, stream
 
 from antiphon_contract.errors import CallFailure, Reason, call_error, reason_name
-from antiphon_wires.streamed_answer import batches, is_stream, no_stream
+from antiphon_wires.streamed_answer import Batches, is_stream, no_stream
 
 WHOLE = sse(ROLE, chunk({"content": "a"}), STOP, done=False)
 RESET = CallFailure(call_error(Reason.ERROR_REASON_PROVIDER_ERROR, "the connection broke"))
@@ -29,7 +29,7 @@ class Exchange:
 
 async def read(*reads):
     exchange = Exchange(*reads)
-    return [batch async for batch in batches(exchange, stream())], exchange
+    return [batch async for batch in Batches(exchange, stream())], exchange
 
 
 def texts(found):
@@ -54,7 +54,7 @@ async def test_a_whole_answer_may_lose_the_end_of_its_body():
 
 
 async def test_half_an_answer_may_not():
-    found = batches(Exchange(sse(ROLE, chunk({"content": "a"}), done=False), RESET), stream())
+    found = Batches(Exchange(sse(ROLE, chunk({"content": "a"}), done=False), RESET), stream())
     assert texts([await anext(found)]) == ["a"]
     with pytest.raises(CallFailure) as raised:
         await anext(found)
@@ -62,7 +62,7 @@ async def test_half_an_answer_may_not():
 
 
 async def test_what_went_wrong_comes_after_what_was_read():
-    found = batches(Exchange(sse(ROLE, chunk({"content": "a"}), b"{", done=False)), stream())
+    found = Batches(Exchange(sse(ROLE, chunk({"content": "a"}), b"{", done=False)), stream())
     assert texts([await anext(found)]) == ["a"]
     with pytest.raises(CallFailure, match="UPSTREAM_PROTOCOL"):
         await anext(found)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from antiphon_harness.fakellm.answers import text
-from antiphon_harness.fakellm.script import Rule, Script
+from antiphon_harness.fakellm.script import Places, Rule, Script
 from antiphon_harness.suite import Suite
 
 
@@ -18,11 +18,7 @@ async def upstream(tmp_path):
 
 async def ask(upstream, model="m", key="k", read_to_end=True, limit_s=1.0):
     """Status and body as bytes, as far as it came; the exception that cut it, if one did."""
-    host, _, port = upstream.process.address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "q7"}]}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nauthorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
-    writer.write(head.encode() + body)
+    reader, writer = await posted(upstream, key, model)
     status = int((await reader.readline()).split()[1])
     received = b""
     cut = None
@@ -107,6 +103,55 @@ async def test_keys_are_revoked_and_given_back(upstream):
     await upstream.keys(None)
     assert (await ask(upstream))[0] == 200
     assert [one.status for one in upstream.witness.accepted()] == [401, 200]
+
+
+async def test_only_so_many_play_at_once_and_who_leaves_the_line_takes_no_place(upstream):
+    await upstream.rules(Rule(Script(status=429), key="limited"), Rule(Script(stall_after=1, gap_s=0.001)))
+    await upstream.places(1)
+    seen = upstream.witness.accepted
+    connections = []
+    for number in range(1, 4):
+        connections.append(await posted(upstream, "k"))
+        await until(lambda number=number: len(seen(key="k")) == number)
+    (first, writer), (_, gone), (third, last) = connections
+    assert b"200" in await first.readline()
+    assert (await ask(upstream, key="limited"))[0] == 429, "what takes no time stands in no line"
+    gone.close()
+    await until(lambda: seen(key="k")[1].by == "caller")
+    assert not seen(key="k")[2].ended
+    writer.close()
+    assert b"200" in await third.readline()
+    last.close()
+    await until(lambda: seen(key="k")[2].by == "caller")
+    assert seen(key="k")[1].tokens == 0
+    for each in (writer, gone, last):
+        await each.wait_closed()
+
+
+async def posted(upstream, key, model="m"):
+    """A request that was sent; what comes, and the way to leave."""
+    host, _, port = upstream.process.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "q7"}]}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nauthorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    return reader, writer
+
+
+def test_places_are_given_in_the_order_of_the_line():
+    places, began = Places(), []
+    places.limit(1)
+    for who in "abcd":
+        places.take(who, lambda who=who: began.append(who))
+    assert began == ["a"]
+    places.leave("b")
+    assert began == ["a"], "it stood in line"
+    places.leave("a")
+    assert began == ["a", "c"]
+    places.limit(None)
+    assert began == ["a", "c", "d"]
+    places.take("e", lambda: began.append("e"))
+    assert began[-1] == "e"
 
 
 def test_scripts_survive_json():

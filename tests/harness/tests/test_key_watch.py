@@ -1,8 +1,11 @@
 """What processes tell of their keys is followed: stages with when they began, and counts that outlive a version."""
 
+import asyncio
+
 import pytest
 
 from antiphon.router.v1 import keys_pb2
+from antiphon_harness import key_watch
 from antiphon_harness.key_watch import KeyWatch, status
 from antiphon_harness.processes import HarnessError
 
@@ -37,3 +40,21 @@ async def test_what_does_not_come_is_told_with_what_there_is():
     await told(watch, "a", use(1, "BAD"))
     with pytest.raises(HarnessError, match=r"version 1 in service: not within 0\.01 s; told: 1 BAD"):
         await watch.until("version 1 in service", lambda: watch.everywhere(1, "CURRENT"), 0.01)
+    assert not await watch.comes(lambda: watch.everywhere(1, "CURRENT"), 0.01)
+    assert await watch.comes(lambda: watch.everywhere(1, "BAD"), 0.01)
+
+
+async def test_what_nobody_tells_is_looked_at_too(monkeypatch):
+    monkeypatch.setattr(key_watch, "_NO_NEWS_S", 0.001)
+    watch = KeyWatch([object()])
+    looks = iter(range(4))
+    assert await watch.comes(lambda: next(looks) == 3)
+
+
+async def test_news_is_looked_at_when_it_comes():
+    watch = KeyWatch([object()])
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(watch.comes(lambda: watch.everywhere(1, "CURRENT")))
+        await asyncio.sleep(0)
+        await told(watch, "a", use(1, "CURRENT"))
+    assert waiting.result()

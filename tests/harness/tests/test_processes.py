@@ -1,6 +1,12 @@
 """Processes are found, signalled and ended by their own pid, whatever state they are in."""
 
 import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 
 import pytest
 
@@ -38,6 +44,36 @@ async def test_a_suite_ends_what_it_started_even_if_it_is_frozen(tmp_path):
         assert one.is_running
     assert not one.is_running
     assert not other.is_running
+
+
+OUTLIVED = """
+import asyncio, signal, sys
+from pathlib import Path
+from antiphon_harness.processes import Process
+
+async def main():
+    child = Process("child", ("-c", sys.argv[1]), {}, Path(sys.argv[2]))
+    await child.start()
+    child.freeze()
+    print(child.pid, flush=True)
+    signal.pause()
+
+asyncio.run(main())
+"""
+
+
+def test_no_process_outlives_a_harness_that_was_killed_frozen_or_not(tmp_path):
+    argv = [sys.executable, "-c", OUTLIVED, SERVES, str(tmp_path / "child.log")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True) as harness:
+        child = os.pidfd_open(int(harness.stdout.readline()))
+        try:
+            assert not select.select([child], [], [], 0)[0], "it runs"
+            harness.kill()
+            assert select.select([child], [], [], 20)[0], "it outlives its harness"
+        finally:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(child, signal.SIGKILL)
+            os.close(child)
 
 
 async def test_what_does_not_start_says_why(tmp_path):

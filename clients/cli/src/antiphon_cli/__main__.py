@@ -53,7 +53,18 @@ def run(argv: Sequence[str], env: Mapping[str, str], directory: Path) -> None:
 
         checking.check(arguments)
         return
-    from antiphon_cli import asking, chatting, explaining, interrupts, keys, listing, remedies, settings, status
+    from antiphon_cli import (
+        asking,
+        chatting,
+        enabling,
+        explaining,
+        interrupts,
+        keys,
+        listing,
+        remedies,
+        settings,
+        status,
+    )
     from antiphon_client import AntiphonError
 
     chosen = settings.Settings.from_env(settings.environment(directory, env))
@@ -67,6 +78,7 @@ def run(argv: Sequence[str], env: Mapping[str, str], directory: Path) -> None:
             chatting.chat(arguments, chosen)
         else:
             commands = {
+                "enable": enabling.enable,
                 "keys": keys.keys,
                 "models": listing.models,
                 "providers": listing.providers,

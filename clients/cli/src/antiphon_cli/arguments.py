@@ -67,6 +67,10 @@ def parser() -> argparse.ArgumentParser:
         if name == "models":
             listing.add_argument("--provider", metavar="P", default="", help="only those of this provider")
 
+    enable = _command(commands, "enable", "have a target tried with the next call, once its key or bill is mended")
+    enable.add_argument("target", metavar="TARGET_ID", help="as in `antiphon status`; of a backend: all it depends on")
+    _json_option(enable)
+    _address_option(enable, "--admin-address", "the router's administration")
     _routes(_command(commands, "routes", "ask what a model name leads to, or check a routes file"))
     _keys(_command(commands, "keys", "provider keys in Vault: how they are, rotate, promote, revoke"))
     _json_option(_command(commands, "version", "print the version"))

@@ -21,7 +21,7 @@ from antiphon.llm.v1 import (
     rerank_pb2,
     rerank_pb2_grpc,
 )
-from antiphon.router.v1 import router_pb2, router_pb2_grpc
+from antiphon.router.v1 import health_pb2, router_pb2, router_pb2_grpc
 from antiphon_client.answer import Answer
 from antiphon_client.connection import Connection, router_end_of
 from antiphon_client.requests import (
@@ -253,3 +253,13 @@ class AdminClient:
         way = route({}, self._defaults)
         answer, _ = await self._connection.unary(stub.ExplainRoute, request, way, router_pb2.ExplainRouteResponse)
         return answer
+
+    async def enable(self, id: str) -> list[health_pb2.Target]:
+        """Have the targets with this id, or all of the backend with this id, tried with the next call.
+
+        As they are now, ordered by scope and id. Raises NotFound for an id that nothing has, InvalidRequest for none.
+        """
+        stub = router_pb2_grpc.RouterAdminServiceStub(self._connection.channel)
+        request, way = router_pb2.EnableTargetRequest(id=id), route({}, self._defaults)
+        answer, _ = await self._connection.unary(stub.EnableTarget, request, way, router_pb2.EnableTargetResponse)
+        return list(answer.targets)

@@ -15,7 +15,16 @@ from typing import Any, Self
 
 import grpc
 
-from antiphon.llm.v1 import chat_pb2, chat_pb2_grpc, content_pb2, models_pb2, models_pb2_grpc, response_pb2, usage_pb2
+from antiphon.llm.v1 import (
+    chat_pb2,
+    chat_pb2_grpc,
+    content_pb2,
+    error_pb2,
+    models_pb2,
+    models_pb2_grpc,
+    response_pb2,
+    usage_pb2,
+)
 from antiphon.router.v1 import router_pb2, router_pb2_grpc
 from antiphon_contract import errors, metadata
 from antiphon_contract.fold import Fold
@@ -62,6 +71,7 @@ class ScriptedRouter:
         """What ListBackends says beside the backends."""
         self.explanation: router_pb2.ExplainRouteResponse | errors.CallFailure = router_pb2.ExplainRouteResponse()
         self.asked: list[router_pb2.ExplainRouteRequest] = []
+        self.enabled: list[str] = []
         self.calls: asyncio.Queue[SceneCall] = asyncio.Queue()
         self.port = 0
         self._server: grpc.aio.Server | None = None
@@ -161,6 +171,16 @@ class _Admin(router_pb2_grpc.RouterAdminServiceServicer):
         if isinstance(self._router.explanation, errors.CallFailure):
             await context.abort_with_status(errors.to_status(self._router.explanation.error))
         return self._router.explanation
+
+    async def EnableTarget(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._router.enabled.append(request.id)
+        all_ = self._router.backends
+        meant = [t for b in all_ for t in b.targets if request.id in (b.id, t.id)]
+        if not meant:
+            message = f"there is no target and no backend {request.id!r}"
+            error = error_pb2.CallError(code=grpc.StatusCode.NOT_FOUND.value[0], message=message)
+            await context.abort_with_status(errors.to_status(error))
+        return router_pb2.EnableTargetResponse(targets=meant)
 
 
 def frame(first_sequence: int, *events: StreamEvent) -> Frame:

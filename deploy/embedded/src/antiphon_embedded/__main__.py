@@ -54,13 +54,13 @@ def _up(env: Env, inherit_logs: bool) -> int:
             try:
                 stack.enter_context(dev_vault.running(store, settings, env))
             except VaultFailure as failure:
-                store, why_not = None, str(failure)
+                store, why_not = None, dev_vault.without(str(failure))
                 plan = prepare(suite, settings, env)
         if store is not None:
             kept = ", ".join(sorted(store.providers))
             print(f"vault:  the keys of {kept} are in it and nowhere else; `antiphon keys` shows them")
         elif why_not:
-            print(f"vault:  none, keys come from the environment: {why_not}")
+            print(f"vault:  {why_not}")
         return _serve(plan, settings, env, inherit_logs)
 
 

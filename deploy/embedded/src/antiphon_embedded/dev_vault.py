@@ -28,23 +28,41 @@ _LIMIT_S: Final = 120.0
 
 
 def planned(suite: suite_pb2.Suite, settings: LauncherSettings, env: Env) -> tuple[KeyStore | None, str]:
-    """The store as it will be, or None; then why not, where somebody has a key and might wonder."""
+    """The store as it will be, or None; then why not and what to do, where somebody might wonder."""
     logins = settings.cache / "vault" / "logins"
     known = {backend.provider for backend in _known(suite)}
     kept = {path.stem for path in logins.glob("*.secret-id")} & known
     elsewhere = {provider for provider in kept if text(env, f"{key_variable(provider, None)}_FILE", "")}
     providers = frozenset(kept - elsewhere | _given(suite, env).keys())
-    if not providers or text(env, "ANTIPHON_VAULT_ADDR", ""):
+    if text(env, "ANTIPHON_VAULT_ADDR", ""):
         return None, ""
+    if not providers:
+        return None, _invitation(known, env) if settings.dev_vault else ""
     if not settings.dev_vault:
-        return None, "ANTIPHON_DEV_VAULT is off"
+        return None, without("ANTIPHON_DEV_VAULT is off")
     try:
         executable()
     except VaultFailure as failure:
-        return None, str(failure)
+        return None, without(str(failure))
     if not BOOTSTRAP.exists():
-        return None, f"{BOOTSTRAP} is not there; run from a checkout"
+        return None, without(f"{BOOTSTRAP} is not there; run from a checkout")
     return KeyStore(f"http://{settings.vault}", logins, providers), ""
+
+
+def without(why: str) -> str:
+    """What to say of a suite without a store, though somebody has a key."""
+    return f"none, keys come from the environment: {why}"
+
+
+def _invitation(known: Iterable[str], env: Env) -> str:
+    """How to get a store, where nobody has a key yet. A service for each vendor, all without one, would help nobody."""
+    names = [key_variable(provider, None) for provider in sorted(known)]
+    if not names or any(text(env, name, "") or text(env, f"{name}_FILE", "") for name in names):
+        return ""
+    return (
+        f"none, no provider has a key. Write {names[0]}=... or another one into .env and start again: the key goes "
+        "into a Vault on this machine, where you can rotate it while calls run"
+    )
 
 
 @contextmanager

@@ -32,6 +32,10 @@ BACKEND: Final = "antiphon-backend"
 STATUS_DETAILS: Final = "grpc-status-details-bin"
 PUSHBACK: Final = "grpc-retry-pushback-ms"
 
+# From a provider service to a router, on an answer after which less than half is left of a vendor's rate limit:
+# "<left 0..1>;<seconds until it is full again>", see headroom.py. A router acts on it and does not pass it on.
+HEADROOM: Final = "antiphon-headroom"
+
 # Trailing metadata above 8 KiB is lost at random, and with it unread messages (measured, grpcio 1.85): the parts
 # below keep the whole under it.
 MAX_STATUS_DETAILS_BYTES: Final = 3072

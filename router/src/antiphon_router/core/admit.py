@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from antiphon_router.core import meter, quota
 from antiphon_router.core.failover import Turn
 from antiphon_router.core.fleet import IDLE, NORMAL, Block, Fleet, in_flight
 from antiphon_router.core.health import UNOBSERVED, Admission, Health
-from antiphon_router.core.meter import NEW, Bounds, headroom, wait
+from antiphon_router.core.meter import NEW, Bounds, wait
 from antiphon_router.core.resolve import Resolution
 from antiphon_router.core.values import Ask, Backend, Candidate, Cause, Load, Replica, Scope, State, TargetKey
 
@@ -81,18 +82,33 @@ def entries(tier: Sequence[Candidate], look: Look) -> list[Entry]:
         if backend.bounds is not None and (spent := _spent(backend, backend.bounds, look)) is not None:
             look.blocks.append(spent)
             continue
-        shared = _shared(candidate, look) if fleet.shared or fleet.headroom else _WELL
+        shared = _shared(candidate, look) if fleet.shared else _WELL
         if shared is None:
             continue
-        if backend.bounds is not None:
+        if fleet.quotas or backend.bounds is not None:
             # Who has more left gets more, so that none runs dry while another is idle.
-            left = headroom(fleet.meters.get(backend.id, NEW), backend.bounds, look.now)
-            shared = shared._replace(share=shared.share * left)
+            shared = shared._replace(share=shared.share * headroom(candidate, fleet, look.now))
         found += _of_candidate(candidate, shared, look)
     # A weight of 0 takes calls only when all others of its tier are out.
     if any(entry.share for entry in found):
         return [entry for entry in found if entry.share]
     return [entry._replace(share=1.0) for entry in found]
+
+
+def headroom(candidate: Candidate, fleet: Fleet, now: float) -> float:
+    """What is left of the limits there, above 0 and at most 1: by our own bounds or by the provider's word."""
+    backend, told = candidate.backend, fleet.quotas.get(candidate.pool)
+    left = 1.0 if told is None else quota.headroom(told, now)
+    if backend.bounds is None:
+        return left
+    return min(left, meter.headroom(fleet.meters.get(backend.id, NEW), backend.bounds, now))
+
+
+def is_ample(backend: Backend, fleet: Fleet, now: float) -> bool:
+    """Whether there is so much room at `backend` that its bounds decide nothing."""
+    if backend.max_in_flight and in_flight(backend, fleet) >= backend.max_in_flight:
+        return False
+    return backend.bounds is None or meter.headroom(fleet.meters.get(backend.id, NEW), backend.bounds, now) == 1.0
 
 
 def _spent(backend: Backend, bounds: Bounds, look: Look) -> Block | None:
@@ -170,14 +186,11 @@ def _of_candidate(candidate: Candidate, shared: _Admitted, look: Look) -> list[E
 
 def _shared(candidate: Candidate, look: Look) -> _Admitted | None:
     admitted: _Admitted | None = _WELL
-    headroom = 1.0
     for key in candidate.keys:
         health = look.fleet.shared.get(key, NORMAL)
         if health is not NORMAL and admitted is not None:
             admitted = _with(key, health, admitted, look)
-        if look.fleet.headroom:
-            headroom *= look.fleet.headroom.get(key, 1.0)
-    return admitted if admitted is None or headroom == 1.0 else admitted._replace(share=admitted.share * headroom)
+    return admitted
 
 
 def _with(key: TargetKey, health: Health, others: _Admitted, look: Look) -> _Admitted | None:

@@ -1,9 +1,13 @@
 """Owns how many calls a router runs at once, and who is turned away first when there are too many.
 
-The limit falls while calls wait longer for their first content than is usual, or the router's own work comes late, and
-grows again while it is used. Only calls as good or better count against it, and room that better calls had lately is
-kept for them, so that worse ones are shed before a better one is; and once a better one was shed, no worse one is let
-in for a while.
+The limit is that of a pipe: what is being answered, and of what waits for its first content as many as the upstream
+answers in a usual wait. It is cut to that when calls wait much longer than is usual, which is what a queue upstream
+looks like from here, and grows again while it is used. A cut that costs answers and shortens no wait was no queue: it
+is taken back, and such waits are the norm from then on. The router's own work coming late cuts too.
+
+Only calls as good or better count against the limit, so that worse ones are shed before a better one is; once a better
+one was shed, no worse one is let in for a while. Of the bound that never moves, room that better calls had lately is
+kept for them.
 """
 
 from typing import Final, NamedTuple
@@ -12,40 +16,127 @@ BEST: Final = 0
 WORST: Final = 9
 DEFAULT: Final = 5
 
-LATE_S: Final = 0.03
-SLOW_SHARE: Final = 0.5
+LATE_S: Final = 0.1
+"""So late is a router that drowns, not one on a busy machine."""
+SLOW: Final = 1.5
+"""So many times the norm is a long wait."""
+ENOUGH: Final = 10
+"""Fewer calls tell nothing."""
+LONG_S: Final = 1.0
+"""No span lasts longer."""
 LEAST: Final = 16
+"""The limit never falls below this."""
 CUT_TO: Final = 0.8
-CUT_AGAIN_S: Final = 0.5
-"""What a cut brings shows only when calls that came in after it have their first content."""
+NORM_AT_MOST: Final = 3.0
+"""However slow calls are without a queue, longer waits than SLOW times that are one."""
+SMALL_CUT: Final = 0.7
+"""To more than this part of what ran: whether it cost answers shows in no count."""
+PIPE_KEEPS: Final = 0.95
+SETTLES_S: Final = 0.5
+SETTLES_AT_MOST_S: Final = 10.0
 KEPT_FOR_S: Final = 5.0
 CLOSED_FOR_S: Final = 1.0
 _NOBODY: Final = WORST + 1
 
 
+class Seen(NamedTuple):
+    """What a router saw in the `over_s` seconds up to now."""
+
+    over_s: float
+    running: int
+    """Calls inside now."""
+    answering: int = 0
+    """Those of them that have their first content."""
+    late_s: float = 0.0
+    """How late the router's own work came."""
+    calls: int = 0
+    """Calls that got their first content meanwhile."""
+    waited_s: float = 0.0
+    """How long they waited for it, together."""
+    usual_s: float = 0.0
+    """How long they would have, as is usual at their pools."""
+
+
+class Cut(NamedTuple):
+    """A cut whose effect is still to be seen, or several that followed one another."""
+
+    settles_at: float
+    """When all that was inside at the last one has been answered."""
+    running: int
+    """Calls inside before the first one."""
+    pipe: float
+    """That of the limit before the first one."""
+    wall: int
+    """While more run than may, the best priority comes in below this. It falls by one for every four answers."""
+
+
 class Limit(NamedTuple):
-    """How many calls may run: `now` of at most `most`. `cut_at`: when it fell last."""
+    """How many calls may run: `now` of at most `most`."""
 
     most: int
     now: int
-    cut_at: float = float("-inf")
+    norm: float = 1.0
+    """How many times the usual a wait is while nobody queues."""
+    pipe: float = 0.0
+    """How many calls wait at once at the pace of the best of the last spans, if each waits as long as is usual."""
+    cut: Cut | None = None
 
 
-def adapted(limit: Limit, calls: int, now: float, *, late_s: float, slow_share: float) -> Limit:
-    """The limit after a while in which `calls` ran.
+def tells(limit: Limit, seen: Seen) -> bool:
+    """Whether `seen` is enough to go by. In less than a usual wait answers come in bursts, but long waits are news."""
+    if seen.calls < ENOUGH:
+        return seen.over_s >= LONG_S
+    return _is_whole(seen) or (limit.cut is None and _stretch(seen) > SLOW * limit.norm)
 
-    late_s: how late the router's own work came. slow_share: part of the calls whose first content took half as long
-    again as is usual for their pool.
-    """
-    if late_s > LATE_S or slow_share > SLOW_SHARE:
-        if now - limit.cut_at < CUT_AGAIN_S:
+
+def adapted(limit: Limit, seen: Seen, now: float) -> Limit:
+    """The limit after what was `seen`."""
+    cut = limit.cut
+    if cut is not None:
+        cut = cut._replace(wall=max(limit.now, cut.wall - seen.calls // 4))
+        limit = limit._replace(cut=cut)
+        if now - seen.over_s < cut.settles_at:
             return limit
+    if seen.late_s > LATE_S:
         # From what runs, not from a limit that nobody came near: otherwise it falls for seconds without an effect.
-        least = min(LEAST, limit.most)
-        return limit._replace(now=max(least, int(min(limit.now, calls) * CUT_TO)), cut_at=now)
-    if limit.now < limit.most and calls * 5 >= limit.now * 4:
+        return _cut(limit, seen, now, min(limit.now, seen.running) * CUT_TO)
+    if seen.calls >= ENOUGH:
+        stretch = _stretch(seen)
+        pipe = max(seen.usual_s / seen.over_s, limit.pipe * PIPE_KEEPS) if _is_whole(seen) else limit.pipe
+        limit = limit._replace(norm=max(1.0, min(limit.norm, stretch)), pipe=pipe)
+        if stretch > SLOW * limit.norm:
+            if cut is not None and _was_in_vain(cut, limit, seen):
+                return limit._replace(
+                    now=min(limit.most, max(limit.now, cut.running)), norm=min(stretch, NORM_AT_MOST), cut=None
+                )
+            return _cut(limit, seen, now, seen.answering + limit.norm * pipe)
+    limit = limit._replace(cut=None)
+    if limit.now < limit.most and seen.running * 5 >= limit.now * 4:
         return limit._replace(now=min(limit.most, limit.now + max(1, limit.now // 20)))
     return limit
+
+
+def _is_whole(seen: Seen) -> bool:
+    return seen.over_s >= LONG_S or seen.over_s * seen.calls >= seen.usual_s
+
+
+def _stretch(seen: Seen) -> float:
+    return seen.waited_s / seen.usual_s
+
+
+def _cut(limit: Limit, seen: Seen, now: float, to: float) -> Limit:
+    usual_s = seen.usual_s / seen.calls if seen.calls else 0.0
+    drained_s = (seen.running - seen.answering) / limit.pipe * usual_s if limit.pipe else 0.0
+    settles_at = now + min(max(drained_s, SETTLES_S), SETTLES_AT_MOST_S)
+    fallen = max(min(LEAST, limit.most), min(limit.now, int(to)))
+    first = limit.cut or Cut(settles_at, seen.running, limit.pipe, seen.running * 5 // 4)
+    return limit._replace(now=fallen, cut=first._replace(settles_at=settles_at))
+
+
+def _was_in_vain(cut: Cut, limit: Limit, seen: Seen) -> bool:
+    """Whether answers became fewer rather than waits shorter. Of a small cut nobody can tell."""
+    kept = limit.now / max(1, cut.running)
+    return kept < SMALL_CUT and seen.usual_s / seen.over_s < cut.pipe * (1.0 + kept) / 2
 
 
 class Crowd(NamedTuple):
@@ -80,11 +171,15 @@ def noticed(crowd: Crowd, running: tuple[int, ...], now: float) -> Crowd:
 
 def admits(crowd: Crowd, priority: int, limit: Limit) -> bool:
     """Whether a call of `priority` may come in now."""
-    if priority > crowd.shed or sum(crowd.running) >= limit.most:
+    total = sum(crowd.running)
+    if priority > crowd.shed or total >= limit.most:
         return False
-    better = sum(crowd.running[:priority])
+    if priority == BEST and limit.cut is not None and total < limit.cut.wall:
+        return True
+    same, better = crowd.running[priority], sum(crowd.running[:priority])
+    # A limit that moves is not a wall: better calls come in beside the worse ones that are inside already.
     kept = max(crowd.peak[priority], crowd.peak_before[priority], better)
-    return kept + crowd.running[priority] < limit.now
+    return better + same < limit.now and kept + same < limit.most
 
 
 def turned_away(crowd: Crowd, priority: int, now: float) -> Crowd:

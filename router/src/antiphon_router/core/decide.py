@@ -5,51 +5,81 @@ Takes the fleet as the shell sees it and gives back a decision; it changes nothi
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from antiphon_router.core.admit import Entry, Look, admitted, entries, ways
+from antiphon_router.core.admit import Entry, Look, admitted, entries, headroom, is_ample, ways
 from antiphon_router.core.balance import is_cheaper, pick, two_of
 from antiphon_router.core.budget import refusal_odds
 from antiphon_router.core.explain import Standing, explain
-from antiphon_router.core.failover import Attempt, Turn
+from antiphon_router.core.failover import NEW_TURN, Attempt, Turn
 from antiphon_router.core.faults import Reason
 from antiphon_router.core.fleet import Fleet, in_flight, stored
 from antiphon_router.core.health import UNOBSERVED
 from antiphon_router.core.prefer import preferred, warm
 from antiphon_router.core.refusal import refusal, wrong_domain
 from antiphon_router.core.resolve import Refusal, Resolution
-from antiphon_router.core.values import NO_ASK, Ask, Candidate, Dice, State
+from antiphon_router.core.values import NO_ASK, Ask, Backend, Candidate, Dice, State
 
-__all__ = ["Fleet", "Standing", "among", "calm", "choose", "choose_other", "explain", "has_other", "in_flight"]
+__all__ = [
+    "Calm",
+    "Fleet",
+    "Standing",
+    "among",
+    "calm",
+    "choose",
+    "choose_aside",
+    "choose_other",
+    "explain",
+    "has_other",
+    "in_flight",
+]
 
 BACKOFF_S: Final = 0.1
+SPARE: Final = 0.5
+"""What has to be free of a bound or a limit for copies of calls: the other half is the callers'."""
 _SPENT: Final = Refusal(Reason.NO_HEALTHY_BACKEND, "there is nobody left to ask in time", exhausted=True)
 
 
-def calm(resolution: Resolution, fleet: Fleet) -> tuple[Attempt, ...]:
+class Calm(NamedTuple):
     """The first attempts between which nothing but load decides, until a health or a replica changes.
 
     Empty where more than that decides: `choose` then. It would give the same, for many times the work.
     """
+
+    attempts: tuple[Attempt, ...] = ()
+    bounded: tuple[Backend, ...] = ()
+    """Backends whose bounds decide as well, once they are near."""
+
+
+def calm(resolution: Resolution, fleet: Fleet) -> Calm:
+    """What is calm on the way of `resolution`."""
     tier = [candidate for candidate in resolution.tiers[0] if not candidate.long_context]
     share = {(candidate.weight, len(fleet.replicas.get(candidate.backend.id, ()))) for candidate in tier}
     if len(share) != 1 or resolution.policy.cheapest or not all(_is_plain(candidate, fleet) for candidate in tier):
-        return ()
+        return Calm()
     pairs = [(candidate, replica) for candidate in tier for replica in fleet.replicas.get(candidate.backend.id, ())]
     if any(fleet.healths.get(replica.key, UNOBSERVED).state is not State.HEALTHY for _, replica in pairs):
-        return ()
-    return tuple(Attempt(1, candidate, replica) for candidate, replica in pairs)
+        return Calm()
+    bounded = {c.backend.id: c.backend for c in tier if c.backend.max_in_flight or c.backend.bounds is not None}
+    return Calm(tuple(Attempt(1, candidate, replica) for candidate, replica in pairs), tuple(bounded.values()))
 
 
 def _is_plain(candidate: Candidate, fleet: Fleet) -> bool:
-    backend = candidate.backend
-    if backend.max_in_flight or backend.bounds is not None or candidate.canary_percent is not None:
-        return False
-    return not any(stored(fleet, key).state is not State.HEALTHY or key in fleet.headroom for key in candidate.keys)
+    return (
+        candidate.canary_percent is None
+        and candidate.pool not in fleet.quotas
+        and all(stored(fleet, key).state is State.HEALTHY for key in candidate.keys)
+    )
 
 
-def among(attempts: Sequence[Attempt], fleet: Fleet, now: float, dice: Dice) -> Attempt:
-    """The one of calm `attempts` that load chooses."""
+def among(calm: Calm, fleet: Fleet, now: float, dice: Dice) -> Attempt | None:
+    """The one that load chooses; None: a bound is near, or nothing is calm."""
+    attempts = calm.attempts
+    if not attempts:
+        return None
+    for backend in calm.bounded:
+        if not is_ample(backend, fleet, now):
+            return None
     if len(attempts) == 1:
         return attempts[0]
     first, second = two_of(len(attempts), dice)
@@ -146,6 +176,21 @@ def choose_other(
             number = max(beside.number, len(turn.tried) + 1) + 1
             return _attempt(found[pick(found, now, dice)], turn, 0.0)._replace(number=number)
     return None
+
+
+def choose_aside(candidate: Candidate, fleet: Fleet, now: float, dice: Dice) -> Attempt | None:
+    """Where a copy of a call may go; None: nowhere. Only where all is well, so it probes nothing, and with room."""
+    backend = candidate.backend
+    if backend.max_in_flight and in_flight(backend, fleet) + 1 > SPARE * backend.max_in_flight:
+        return None
+    if not is_ample(backend, fleet, now) or headroom(candidate, fleet, now) < SPARE:
+        return None
+    found = [
+        entry
+        for entry in entries((candidate,), Look(NEW_TURN, fleet, now, []))
+        if all(stored(fleet, key).at(now).state is State.HEALTHY for key in (entry.replica.key, *candidate.keys))
+    ]
+    return _attempt(found[pick(found, now, dice)], NEW_TURN, 0.0) if found else None
 
 
 def has_other(

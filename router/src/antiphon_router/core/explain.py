@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from antiphon_router.core.admit import Entry, Look, admitted, entries, ways
+from antiphon_router.core.admit import Entry, Look, admitted, entries, headroom, ways
 from antiphon_router.core.failover import NEW_TURN
 from antiphon_router.core.fleet import Block, Fleet, stored
 from antiphon_router.core.prefer import warm
@@ -114,6 +114,8 @@ def _why(candidate: Candidate, replica: Replica, entry: Entry | None, blocks: Se
         for key in (replica.key, *candidate.keys)
         if (health := stored(view.fleet, key).at(view.now)).state in (State.DEGRADED, State.SLOW_START)
     ]
+    if not lesser and (left := headroom(candidate, view.fleet, view.now)) < 1.0:
+        return f"takes fewer calls, because {100 * left:.0f} % are left of its limits per minute"
     return lesser[0] if lesser else "takes calls; running calls and time to first content decide among equals"
 
 

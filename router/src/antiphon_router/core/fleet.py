@@ -8,6 +8,7 @@ from antiphon_router.core.budget import Throttle
 from antiphon_router.core.health import UNOBSERVED, Health
 from antiphon_router.core.meter import Meter
 from antiphon_router.core.pace import Pace
+from antiphon_router.core.quota import Quota
 from antiphon_router.core.tally import Tally
 from antiphon_router.core.values import Backend, Load, Replicas, Scope, TargetKey
 
@@ -33,10 +34,10 @@ class Fleet:
     """Of pools."""
     throttles: Mapping[str, Throttle] = field(default_factory=dict)
     """Of providers that failed lately."""
-    headroom: Mapping[TargetKey, float] = field(default_factory=dict)
-    """What is left of rate limits, min(1, remaining / needed), where that is below 1."""
+    quotas: Mapping[TargetKey, Quota] = field(default_factory=dict)
+    """Of pools whose provider has told that little is left of its limits."""
     meters: Mapping[str, Meter] = field(default_factory=dict)
-    """Of backends with bounds per minute, by id."""
+    """Of backends with bounds of our own per minute, by id."""
 
 
 class Block(NamedTuple):

@@ -10,6 +10,7 @@ from antiphon_router.core import rates
 BYTES_PER_TOKEN: Final = 4
 TYPICAL_OUTPUT: Final = 256.0
 LEAST_SHARE: Final = 0.05
+HALF_S: Final = rates.MINUTE_S / 2
 _NEWS: Final = 0.1
 
 Used = tuple[int, int]
@@ -61,32 +62,33 @@ def wait(meter: Meter, bounds: Bounds, size: int, now: float) -> Wait | None:
 
 def drawn(meter: Meter, bounds: Bounds, tokens: float, now: float) -> Meter:
     """A request came in that takes about `tokens`."""
-    requests_due_s, tokens_due_s = meter.requests_due_s, meter.tokens_due_s
+    requests_due_s, tokens_due_s, output = meter
     if bounds.requests:
         requests_due_s = rates.drawn(requests_due_s, 1.0, bounds.requests, now)
     if bounds.tokens:
         tokens_due_s = rates.drawn(tokens_due_s, tokens, bounds.tokens, now)
-    return meter._replace(requests_due_s=requests_due_s, tokens_due_s=tokens_due_s)
+    return Meter(requests_due_s, tokens_due_s, output)
 
 
 def corrected(meter: Meter, bounds: Bounds, tokens: float, used: Used, now: float) -> Meter:
     """A request for which `tokens` were drawn has `used` so many."""
     if not bounds.tokens:
         return meter
-    return meter._replace(
-        tokens_due_s=rates.drawn(meter.tokens_due_s, sum(used) - tokens, bounds.tokens, now),
-        output=meter.output + _NEWS * (used[1] - meter.output),
+    requests_due_s, tokens_due_s, output = meter
+    return Meter(
+        requests_due_s,
+        rates.drawn(tokens_due_s, sum(used) - tokens, bounds.tokens, now),
+        output + _NEWS * (used[1] - output),
     )
 
 
 def headroom(meter: Meter, bounds: Bounds, now: float) -> float:
-    """What is left of the tighter bound, above 0 and at most 1."""
-    parts = (
-        rates.left(due_s, bound, now) / bound
-        for due_s, bound in zip((meter.requests_due_s, meter.tokens_due_s), bounds, strict=True)
-        if bound
+    """What is left of the tighter bound, of its latter half: 1 until half of it is drawn, and always above 0."""
+    owed_s = max(
+        meter.requests_due_s if bounds.requests else rates.FULL, meter.tokens_due_s if bounds.tokens else rates.FULL
     )
-    return max(LEAST_SHARE, min(parts, default=1.0))
+    spare_s = rates.MINUTE_S - (owed_s - now)
+    return 1.0 if spare_s >= HALF_S else max(LEAST_SHARE, spare_s / HALF_S)
 
 
 def is_full(meter: Meter, now: float) -> bool:

@@ -7,10 +7,10 @@ is usual follows the recent median down at once and up slowly, so that a brownou
 from collections import deque
 from typing import Final
 
-SLOW_FACTOR: Final = 1.5
 LATE_FACTOR: Final = 3.0
 LATE_TAIL_FACTOR: Final = 1.5
 LATE_AT_LEAST_S: Final = 0.1
+USUAL_AT_LEAST_S: Final = 0.065
 DOUBLES_IN_S: Final = 300.0
 CLASSES: Final = 8
 SMALL: Final = 4096
@@ -42,7 +42,7 @@ class Pace:
         "late_s",
         "p50_s",
         "p95_s",
-        "slow_s",
+        "usual_s",
     )
 
     def __init__(self) -> None:
@@ -53,8 +53,8 @@ class Pace:
         self._updated = 0.0
         self.late_s: float | None = None
         """A call that takes longer was late. None: too few calls to tell."""
-        self.slow_s = float("inf")
-        """A call that takes longer was slow: if most are, there are too many of them."""
+        self.usual_s: float | None = None
+        """What calls take while nobody queues, or a little that is never long. None: too few calls to tell."""
         self.p50_s: float | None = None
         self.p95_s: float | None = None
 
@@ -90,7 +90,7 @@ class Pace:
             self._median = _followed(self._median, self.p50_s, rise)
             self._tail = _followed(self._tail, tail_s, rise)
         self._updated = now
-        self.slow_s = max(SLOW_FACTOR * self._median, LATE_AT_LEAST_S)
+        self.usual_s = max(self._median, USUAL_AT_LEAST_S)
         self.late_s = max(LATE_FACTOR * self._median, LATE_TAIL_FACTOR * self._tail, LATE_AT_LEAST_S)
 
 

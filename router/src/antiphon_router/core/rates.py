@@ -13,14 +13,15 @@ _ROUNDING_S: Final = 1e-6
 
 def wait_s(due_s: float, cost: float, per_minute: int, now: float) -> float:
     """How long until `cost` may be drawn; 0: now. What costs more than a minute's worth waits for a full bucket."""
-    needed_s = min(cost, per_minute) * MINUTE_S / per_minute
-    wait = max(due_s, now) + needed_s - now - MINUTE_S
+    needed_s = (cost if cost < per_minute else per_minute) * MINUTE_S / per_minute
+    owed_s = due_s - now if due_s > now else 0.0
+    wait = owed_s + needed_s - MINUTE_S
     return wait if wait > _ROUNDING_S else 0.0
 
 
 def drawn(due_s: float, cost: float, per_minute: int, now: float) -> float:
     """The bucket once `cost` is drawn. A negative cost gives back, up to a full bucket."""
-    return max(due_s, now) + cost * MINUTE_S / per_minute
+    return (due_s if due_s > now else now) + cost * MINUTE_S / per_minute
 
 
 def left(due_s: float, per_minute: int, now: float) -> float:

@@ -1,24 +1,29 @@
-"""Owns the edge of antiphon.router.v1.RouterAdminService: requests in, pages and explanations out."""
+"""Owns the edge of antiphon.router.v1.RouterAdminService: requests and orders in, pages and explanations out."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from antiphon.llm.v1 import error_pb2
 from antiphon.router.v1 import router_pb2
 from antiphon_contract.errors import CallFailure, Reason, failure
 from antiphon_kit.call import Call, Context, Edge
-from antiphon_router.shell import backends
+from antiphon_router.shell import backends, targets
 from antiphon_router.shell.explain import explained
 from antiphon_router.shell.fleet_status import FleetStatus
 from antiphon_router.shell.roster import Roster
 from antiphon_router.shell.routes import Routes
 from antiphon_router.shell.targets import moment
 
+log = logging.getLogger(__name__)
+
 SERVICE: Final = router_pb2.DESCRIPTOR.services_by_name["RouterAdminService"].full_name
 DEFAULT_PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
+MAX_SHOWN: Final = 128
 
 Answer = Callable[[Call, bytes], Awaitable[bytes]]
 
@@ -34,7 +39,7 @@ class AdminServicer:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What to register with a server."""
-        answers = {"ListBackends": self._list, "ExplainRoute": self._explain}
+        answers = {"ListBackends": self._list, "ExplainRoute": self._explain, "EnableTarget": self._enable}
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {name: grpc.unary_unary_rpc_method_handler(self._method(name, answer)) for name, answer in answers.items()},
@@ -81,6 +86,24 @@ class AdminServicer:
         except DecodeError:
             raise _invalid("", "the request is not a valid ExplainRouteRequest") from None
         return explained(request, self._routes.catalog, self._roster).SerializeToString()
+
+    async def _enable(self, call: Call, data: bytes) -> bytes:
+        try:
+            request = router_pb2.EnableTargetRequest.FromString(data)
+        except DecodeError:
+            raise _invalid("", "the request is not a valid EnableTargetRequest") from None
+        if not request.id:
+            raise _invalid("id", "id: empty; name a target or a backend, as ListBackends shows them")
+        keys = backends.targets_of(request.id, self._routes.catalog, self._roster)
+        if not keys:
+            message = f"there is no target and no backend {request.id[:MAX_SHOWN]!r}"
+            # No reason of the contract is about targets; the code says it.
+            raise CallFailure(error_pb2.CallError(code=grpc.StatusCode.NOT_FOUND.value[0], message=message))
+        log.info("enabled", extra={"target": request.id, "targets": len(keys)})
+        for key in keys:
+            self._roster.enable(key)
+        shown = [targets.shown(key, self._roster) for key in keys]
+        return router_pb2.EnableTargetResponse(targets=shown).SerializeToString()
 
 
 def _invalid(param: str, message: str) -> CallFailure:

@@ -10,6 +10,7 @@ from antiphon_router.shell import targets
 from antiphon_router.shell.roster import Roster
 
 _WHOLE: Final = frozenset({Scope.ENDPOINT, Scope.KEY, Scope.ACCOUNT})
+_ORDER: Final = tuple(Scope)
 _WORST: Final = (
     State.DISABLED, State.RATE_LIMITED, State.OPEN, State.HALF_OPEN, State.DRAINING, State.UNSPECIFIED,
     State.PANIC, State.DEGRADED, State.SLOW_START, State.HEALTHY,
@@ -34,18 +35,33 @@ def shown(backend: Backend, catalog: Catalog, roster: Roster) -> router_pb2.Back
     for name, candidate in candidates:
         pool = candidate.key(Scope.POOL).id
         row.models.add(model=name, native_id=candidate.model, pool=pool)
+    keys = _targets(backend, candidates, roster)
+    row.targets.extend(targets.shown(key, roster) for key in keys)
+    row.summary.CopyFrom(_summary(backend, keys, roster))
+    return row
+
+
+def targets_of(id: str, catalog: Catalog, roster: Roster) -> list[TargetKey]:
+    """The targets with this id, of every scope, or all that the backend with this id depends on; in order."""
+    found: set[TargetKey] = set()
+    for backend in ordered(catalog):
+        keys = _targets(backend, _candidates(backend, catalog), roster)
+        found.update(keys if backend.id == id else (key for key in keys if key.id == id))
+    return sorted(found, key=_place)
+
+
+def _targets(backend: Backend, candidates: list[tuple[str, Candidate]], roster: Roster) -> list[TargetKey]:
+    """Everything that calls of `backend` depend on; of what only callers named, what is remarkable."""
+    fleet = roster.fleet
     keys = {key for _, candidate in candidates for key in candidate.keys}
     keys |= set(Candidate(backend, "").keys) - {Candidate(backend, "").key(Scope.POOL)}
-    keys |= {key for key in roster.fleet.shared if _is_of(key, backend)}
-    replicas = [replica.key for replica in roster.fleet.replicas.get(backend.id, ())]
-    order = list(Scope)
-    others = sorted(
-        (key for key in keys if key.scope is not Scope.KEY_MODEL or key in roster.fleet.shared),
-        key=lambda key: (order.index(key.scope), key.id),
-    )
-    row.targets.extend(targets.shown(key, roster) for key in (*sorted(replicas), *others))
-    row.summary.CopyFrom(_summary(backend, replicas, others, roster))
-    return row
+    keys |= {key for key in (*fleet.shared, *fleet.quotas) if _is_of(key, backend)}
+    keys = {key for key in keys if key.scope is not Scope.KEY_MODEL or key in fleet.shared}
+    return sorted({*keys, *(replica.key for replica in fleet.replicas.get(backend.id, ()))}, key=_place)
+
+
+def _place(key: TargetKey) -> tuple[int, str]:
+    return _ORDER.index(key.scope), key.id
 
 
 def _candidates(backend: Backend, catalog: Catalog) -> list[tuple[str, Candidate]]:
@@ -57,13 +73,14 @@ def _candidates(backend: Backend, catalog: Catalog) -> list[tuple[str, Candidate
     return named
 
 
-def _summary(backend: Backend, replicas: list[TargetKey], others: list[TargetKey], roster: Roster) -> health_pb2.Target:
+def _summary(backend: Backend, keys: list[TargetKey], roster: Roster) -> health_pb2.Target:
     """The best replica, unless the endpoint, the key or the account keeps everything out."""
 
     def rank(key: TargetKey) -> int:
         return _WORST.index(roster.health_of(key).state)
 
-    deciding = [key for key in others if key.scope in _WHOLE]
+    deciding = [key for key in keys if key.scope in _WHOLE]
+    replicas = [key for key in keys if key.scope is Scope.REPLICA]
     if replicas:
         deciding.append(max(replicas, key=rank))
     summary = targets.shown(min(deciding, key=rank), roster) if replicas else health_pb2.Target()

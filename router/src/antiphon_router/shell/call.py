@@ -34,6 +34,9 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 DEADLINE_MARGIN_S: Final = 0.05
 """How much earlier than the caller's a call's own deadline is, so that the answer about it still arrives."""
 
+_SILENT: Final = frozenset({"/antiphon.llm.v1.ChatService/CountTokens", "/antiphon.llm.v1.NativeService/CallNative"})
+"""Whose answers never tell of limits, so that their saying nothing means nothing."""
+
 _TUNNEL: Final = "/antiphon.llm.v1.NativeService/"
 
 
@@ -156,6 +159,8 @@ class Call:
         """The trailers of an answer. `end`: the adapter's record as received."""
         attempt = running.attempt
         self.end = running.end = end
+        if running.headroom or (running.headroom is not None and self._roster.fleet.quotas):
+            self._limits_told(running, running.headroom)
         _end_span(running, grpc.StatusCode.OK)
         if self.attempts or first_content_s is not None:
             record = self._record(attempt, first_content_s)
@@ -168,6 +173,10 @@ class Call:
             (metadata.REQUEST_ID, self.request_id),
         )
         return ((metadata.END, end), *mine) if end else mine
+
+    def _limits_told(self, running: Running, headroom: str) -> None:
+        if headroom or self.method not in _SILENT:
+            self._roster.limits_told(running.attempt, headroom, running.started)
 
     def _record(self, final: Attempt | None, first_content_s: float | None = None) -> bytes:
         attempts = [record for number, record in sorted(self.attempts.items()) if not final or number != final.number]

@@ -5,7 +5,7 @@ only where the routes file trusts it. Tokens are drawn as an estimate and put ri
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 from antiphon.config.v1 import suite_pb2
@@ -126,7 +126,9 @@ def identity(peer: Peer) -> str:
     proven = peer.auth_context()
     for kind in ("x509_subject_alternative_name", "x509_common_name"):
         values = proven.get(kind)
-        names = [value.decode(errors="replace") for value in values or () if isinstance(value, bytes)]  # type: ignore[attr-defined]
+        if not isinstance(values, Iterable):
+            continue
+        names = [value.decode(errors="replace") for value in values if isinstance(value, bytes)]
         if kind == "x509_subject_alternative_name":
             names = [name for name in names if name.startswith("spiffe://")]
         if names:

@@ -54,6 +54,17 @@ def end_in(trailers: Trailers) -> bytes:
     return b""
 
 
+def answer_in(trailers: Trailers) -> tuple[bytes, str]:
+    """The terminal record among the trailers of an answer, and what it says of the provider's limits, as received."""
+    end, headroom = b"", ""
+    for key, value in trailers:
+        if key == metadata.END and isinstance(value, bytes):
+            end = value
+        elif key == metadata.HEADROOM and isinstance(value, str):
+            headroom = value
+    return end, headroom
+
+
 def _untyped(code: grpc.StatusCode, details: str, attempt: Attempt) -> error_pb2.CallError:
     """The error behind a status that no adapter wrote. `details` are gRPC's own and are not passed on."""
     where = f"replica {attempt.replica.address} of backend {attempt.candidate.backend.id}"

@@ -20,7 +20,7 @@ from antiphon.llm.v1 import error_pb2
 from antiphon_router.core.values import DEFAULT_POLICY, AfterContent
 from antiphon_router.shell.call import Answer, Call, Context
 from antiphon_router.shell.channels import Links
-from antiphon_router.shell.failures import Wreck, draining, end_in, no_answer, placed, wreck_of
+from antiphon_router.shell.failures import Wreck, answer_in, draining, no_answer, placed, wreck_of
 from antiphon_router.shell.hedge import Open, limited, raced
 from antiphon_router.shell.hold import Hold, HoldRelay
 from antiphon_router.shell.relay import Relay, TunnelRelay
@@ -164,7 +164,8 @@ class Forwarder:
             self._rpcs.add(rpc)
             try:
                 response = await rpc
-                return _Whole(response, end_in(await rpc.trailing_metadata()))
+                end, running.headroom = answer_in(await rpc.trailing_metadata())
+                return _Whole(response, end)
             finally:
                 self._ended(rpc)
         except grpc.aio.AioRpcError as raised:

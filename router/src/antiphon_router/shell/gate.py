@@ -1,29 +1,43 @@
 """Owns the door of the router: how many calls and bytes are inside, by priority, and none in a drain.
 
-The rules are core/crowd.py's; while the router is less than half full nothing but a comparison is made.
+The rules are core/crowd.py's; while the router is less than half full nothing but a comparison is made, and nothing is
+watched while the limit does not adapt.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from antiphon_contract.errors import CallFailure, Reason, failure
 from antiphon_kit.admission import Admission
 from antiphon_router.core import crowd
-from antiphon_router.core.crowd import DEFAULT, WORST, Crowd, Limit
+from antiphon_router.core.crowd import DEFAULT, WORST, Crowd, Limit, Seen
 
 RETRY_DELAY_S: Final = 0.25
 LOOK_EVERY_S: Final = 0.1
-LOOKS: Final = 10
-ENOUGH: Final = 10
+STEADY: Final = 3
 
 
-class Waits(NamedTuple):
-    """How many calls got their first content, and how many of them slowly."""
+class Waits:
+    """Counts how long calls wait for their first content, and those that have it and go on."""
 
-    calls: int
-    slow: int
+    __slots__ = ("answering", "calls", "usual_s", "waited_s")
+
+    def __init__(self) -> None:
+        self.answering = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew, with what goes on."""
+        self.calls = 0
+        self.waited_s = self.usual_s = 0.0
+
+    def add(self, waited_s: float, usual_s: float) -> None:
+        """A call waited so long where `usual_s` is usual."""
+        self.calls += 1
+        self.waited_s += waited_s
+        self.usual_s += usual_s
 
 
 class Gate(Admission):
@@ -35,13 +49,29 @@ class Gate(Admission):
         self._limit = Limit(max_calls, max_calls)
         self._running = [0] * (WORST + 1)
         self._crowd = Crowd()
-        self.adaptive = False
-        """Whether the limit heeds how late the router's own work comes."""
+        self._adaptive = asyncio.Event()
 
     @property
     def limit(self) -> int:
         """How many calls may run now."""
         return self._limit.now
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the limit heeds how long calls wait."""
+        return self._adaptive.is_set()
+
+    def adapt(self, adaptive: bool) -> None:
+        """Whether to, from now on. Not: the whole limit is there at once."""
+        if adaptive:
+            self._adaptive.set()
+        elif self._adaptive.is_set():
+            self._adaptive.clear()
+            self._limit = Limit(self._limit.most, self._limit.most)
+
+    async def until_adaptive(self) -> None:
+        """Wait until the limit is to adapt."""
+        await self._adaptive.wait()
 
     def enter(self, size: int, priority: int = DEFAULT) -> None:
         """Take a call in. Raises CallFailure (GATEWAY_DRAINING, GATEWAY_OVERLOADED); never waits."""
@@ -72,13 +102,16 @@ class Gate(Admission):
             self._limit = Limit(max_calls, max_calls)
         self._max_concurrency = max_calls
 
-    def observe(self, late_s: float, slow_share: float) -> None:
-        """How late the router's own work came, and how many calls were slow to get their first content."""
-        if self.adaptive:
-            limit, now = self._limit, self._clock()
-            self._limit = crowd.adapted(limit, self.calls, now, late_s=late_s, slow_share=slow_share)
-        else:
-            self._limit = self._limit._replace(now=self._limit.most)
+    def observe(self, waits: Waits, over_s: float, late_s: float) -> bool:
+        """What `waits` counted in the last `over_s`, and how late the router's own work came meanwhile.
+
+        Gives back whether that was enough to go by.
+        """
+        seen = Seen(over_s, self.calls, waits.answering, late_s, waits.calls, waits.waited_s, waits.usual_s)
+        enough = crowd.tells(self._limit, seen)
+        if enough:
+            self._limit = crowd.adapted(self._limit, seen, self._clock())
+        return enough
 
 
 def _overloaded(limit: int, priority: int) -> CallFailure:
@@ -90,17 +123,30 @@ def _overloaded(limit: int, priority: int) -> CallFailure:
     )
 
 
-async def watch(gate: Gate, waits: Callable[[], Waits]) -> None:
-    """Tell `gate` how crowded it is, until cancelled. `waits`: those since the last look."""
-    late: list[float] = []
-    calls = slow = 0
+async def watch(gate: Gate, count: Callable[[Waits | None], None]) -> None:
+    """Tell `gate` how crowded it is while it wants to know, until cancelled. `count` is told where to count waits."""
     while True:
-        due = time.monotonic() + LOOK_EVERY_S
+        await gate.until_adaptive()
+        waits = Waits()
+        count(waits)
+        try:
+            await _look_on(gate, waits)
+        finally:
+            count(None)
+
+
+async def _look_on(gate: Gate, waits: Waits) -> None:
+    late: list[float] = []
+    started = looked = time.monotonic()
+    while True:
         await asyncio.sleep(LOOK_EVERY_S)
-        late.append(time.monotonic() - due)
-        seen = waits()
-        calls, slow = calls + seen.calls, slow + seen.slow
-        # A single pause or a single slow call is no crowd.
-        if calls >= ENOUGH or len(late) >= LOOKS:
-            gate.observe(sorted(late)[len(late) // 2], slow / calls if calls >= ENOUGH else 0.0)
-            late, calls, slow = [], 0, 0
+        if not gate.adaptive:
+            return
+        late.append(time.monotonic() - looked - LOOK_EVERY_S)
+        looked = time.monotonic()
+        # The median of a few: a single pause is no crowd.
+        late_s = sorted(late)[len(late) // 2] if len(late) >= STEADY else 0.0
+        if gate.observe(waits, looked - started, late_s):
+            waits.clear()
+            late.clear()
+            started = looked

@@ -8,7 +8,7 @@ Forbids itself: two attempts of what has effects of its own; deciding whether th
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Generic, TypeVar, cast
 
 from antiphon_contract.errors import Reason, call_error
 from antiphon_router.shell.call import Call
@@ -48,31 +48,98 @@ async def raced(
     delay_s = call.hedge_delay_s(first)
     if delay_s is None:
         return first, await open_(first)
-    tasks: dict[asyncio.Future[T | Wreck], Running] = {asyncio.ensure_future(open_(first)): first}
+    rival = _Rival(call, first, open_, request)
+    timer = asyncio.get_running_loop().call_later(delay_s, rival.start)
     try:
-        done, _ = await asyncio.wait(tasks, timeout=delay_s)
-        if not done and (second := call.hedge(first, request)) is not None:
-            tasks[asyncio.ensure_future(open_(second))] = second
-        while True:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            task = next(each for each in tasks if each in done)
-            running, opened = tasks.pop(task), task.result()
-            if not (tasks and isinstance(opened, Wreck)):
-                for loser in tasks.values():
-                    call.lost(loser, running, len(request))
-                return running, opened
-            # The other one may still make it.
-            call.note(running, opened)
-            call.close_attempt(running)
+        try:
+            opened = await open_(first)
+        except asyncio.CancelledError:
+            if not rival.interrupted():
+                raise
+            return rival.winner()
+        finally:
+            timer.cancel()
+        return (first, opened) if rival.running is None else await rival.outcome(opened)
     finally:
-        await _let_go(tasks, drop)
-        for running in tasks.values():
-            call.close_attempt(running)
+        if rival.running is not None:
+            await rival.close(drop)
 
 
-async def _let_go(tasks: "dict[asyncio.Future[T | Wreck], Running]", drop: Callable[[T | Wreck], None]) -> None:
-    for task in tasks:
-        task.cancel()
-    for late in await asyncio.gather(*tasks, return_exceptions=True):
-        if not isinstance(late, BaseException):
-            drop(late)
+class _Rival(Generic[T]):
+    """The second attempt beside `first`, started by a timer. `first` runs in the task that makes this one.
+
+    So it is not before an attempt is slow that a call costs a task more; who comes first then cancels that wait.
+    """
+
+    def __init__(self, call: Call, first: Running, open_: Open[T], request: bytes) -> None:
+        self._call = call
+        self._first = first
+        self._open = open_
+        self._request = request
+        self._waiter = cast("asyncio.Task[object]", asyncio.current_task())
+        self._cancels = self._waiter.cancelling()
+        self._alone = self._won = False
+        self.running: Running | None = None
+        """None: there is no second attempt, or it has failed."""
+        self._opening: asyncio.Future[T | Wreck]
+
+    def start(self) -> None:
+        """`first` is slow."""
+        self.running = self._call.hedge(self._first, self._request)
+        if self.running is not None:
+            self._opening = asyncio.ensure_future(self._open(self.running))
+            self._opening.add_done_callback(self._ended)
+
+    def _ended(self, opening: "asyncio.Future[T | Wreck]") -> None:
+        if self._alone or self.running is None or opening.cancelled():
+            return
+        if opening.exception() is None and isinstance(wreck := opening.result(), Wreck):
+            # The first one may still make it.
+            self._fail(self.running, wreck)
+            self.running = None
+        else:
+            self._won = self._waiter.cancel()
+
+    def _fail(self, running: Running, wreck: Wreck) -> None:
+        self._call.note(running, wreck)
+        self._call.close_attempt(running)
+
+    def interrupted(self) -> bool:
+        """Whether it was this one that ended the wait for `first`, and not the caller as well. To be asked once."""
+        return self._won and self._waiter.uncancel() <= self._cancels
+
+    def winner(self) -> tuple[Running, T | Wreck]:
+        """This one had content first."""
+        opened = self._opening.result()
+        second = self._taken()
+        self._call.lost(self._first, second, len(self._request))
+        self._call.close_attempt(self._first)
+        return second, opened
+
+    async def outcome(self, opened: T | Wreck) -> tuple[Running, T | Wreck]:
+        """`first` came to an end while this one runs."""
+        self.interrupted()
+        assert self.running is not None
+        if not isinstance(opened, Wreck):
+            self._call.lost(self.running, self._first, len(self._request))
+            return self._first, opened
+        self._alone = True
+        self._fail(self._first, opened)
+        opened = await self._opening
+        return self._taken(), opened
+
+    def _taken(self) -> Running:
+        second, self.running = self.running, None
+        assert second is not None
+        return second
+
+    async def close(self, drop: Callable[[T | Wreck], None]) -> None:
+        """It does not count."""
+        second = self._taken()
+        self._opening.cancel()
+        try:
+            [late] = await asyncio.gather(self._opening, return_exceptions=True)
+            if not isinstance(late, BaseException):
+                drop(late)
+        finally:
+            self._call.close_attempt(second)

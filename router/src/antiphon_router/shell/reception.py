@@ -46,7 +46,7 @@ class Reception:
             limits.max_in_flight or self._max_calls,
             limits.max_bytes_in_flight or BYTES_IN_FLIGHT_PER_REQUEST * self._request_bytes,
         )
-        self._gate.adaptive = limits.adaptive
+        self._gate.adapt(limits.adaptive)
         if limits != self._limits:
             self._limits = limits
             callers = Callers(limits)

@@ -10,7 +10,7 @@ Forbids itself: decoding a frame of a stream that goes well.
 from antiphon.llm.v1 import error_pb2
 from antiphon_contract.errors import end_trailer
 from antiphon_router.shell.call import Answer, Call, Context, Trailer
-from antiphon_router.shell.failures import Wreck, after_content, end_in, no_answer, placed
+from antiphon_router.shell.failures import Wreck, after_content, answer_in, end_in, no_answer, placed
 from antiphon_router.shell.roster import Running
 from antiphon_router.shell.wire import Frame, Passed, attempts_frame, closing_frame, frame_of, is_numbered, last_word
 
@@ -90,7 +90,7 @@ class Relay:
 
     async def finished(self, trailers: tuple[Trailer, ...]) -> Wreck | None:
         """The adapter ended well: sets the trailers. A wreck if it did so without having said everything."""
-        end = end_in(trailers)
+        end, self._running.headroom = answer_in(trailers)
         if not end and (last := self._last_frame()) is not None and last_word(last) is None:
             return no_answer(self._running.attempt)
         await self._complete(end)

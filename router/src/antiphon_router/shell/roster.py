@@ -3,7 +3,8 @@
     begin(resolution, turn, ask, left_s)    the next attempt; `ask`: affinities and the size of the request
     hedge_delay_s, hedge, has_other         a second attempt beside a slow first one; the delay is asked once per call
     may_retry(turn)                         a credit for the next attempt; a walk to the next key needs none
-    enable, key_changed, set_headroom       what people, key rotation and rate-limit headers tell
+    aside(candidate)                        a copy of a call, from which nothing is learned
+    enable, key_changed, limits_told        what people, key rotation and the limits of providers tell
 
 Forbids itself: deciding. Everything happens on the event loop, between two awaits. Shares are reviewed every 2 s by the
 calls that come in, so there is no timer.
@@ -12,9 +13,8 @@ calls that come in, so there is no timer.
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Final
 
 from antiphon.llm.v1 import error_pb2
 from antiphon_router.core import balance, budget, decide, outcomes
@@ -26,31 +26,20 @@ from antiphon_router.core.health import POLICY, REMOVED, TAKES_CALLS, UNOBSERVED
 from antiphon_router.core.pace import Pace
 from antiphon_router.core.resolve import Refusal, Resolution
 from antiphon_router.core.tally import Tally, is_stale
-from antiphon_router.core.values import NO_ASK, Ask, Cause, Dice, Load, Replica, Scope, State, TargetKey
+from antiphon_router.core.values import NO_ASK, Ask, Candidate, Cause, Dice, Load, Replica, Scope, State, TargetKey
 from antiphon_router.shell.gate import Waits
 from antiphon_router.shell.meters import Meters
+from antiphon_router.shell.quotas import Quotas
+from antiphon_router.shell.remembered import LastErrors, trim
 from antiphon_router.shell.running import Running
 from antiphon_router.shell.turns import log_turn
 
-__all__ = ["LastError", "Roster", "Running"]
-
-MAX_SHARED: Final = 4096
-"""Targets other than replicas that are remembered while something is wrong with them; callers name models."""
+__all__ = ["Roster", "Running"]
 
 MAX_CALM: Final = 1024
 BUDGET_EVERY_S: Final = 0.5
 
 UNREMARKABLE: Final = Health()
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class LastError:
-    """The last failure that counted at a target, and when, on the monotonic clock."""
-
-    error: error_pb2.CallError
-    at: float
 
 
 class Roster:
@@ -70,7 +59,7 @@ class Roster:
         self._healths: dict[TargetKey, Health] = {}
         self._shared: dict[TargetKey, Health] = {}
         self._loads: dict[TargetKey, Load] = {}
-        self._calm: dict[Resolution, tuple[Attempt, ...]] = {}
+        self._calm: dict[Resolution, decide.Calm] = {}
         self._budget = Budget(updated=clock())
         self._requests = 0
         self.observer: Callable[[TargetKey, Health, Health], Health] | None = None
@@ -78,13 +67,14 @@ class Roster:
         self._tallies: dict[TargetKey, Tally] = {}
         self._paces: dict[TargetKey, Pace] = {}
         self._throttles: dict[str, Throttle] = {}
-        self._headroom: dict[TargetKey, float] = {}
+        self._quotas = Quotas()
         self._meters = Meters()
-        self._waited = self._waited_long = 0
+        self.waits: Waits | None = None
+        """Where waits for first content are counted, if anybody wants to know."""
         self._hedges: dict[str, Hedges] = {}
         self._reviewed = clock()
         self._review_at = self._reviewed + POLICY.review_s
-        self.last_errors: dict[TargetKey, LastError] = {}
+        self.last_errors = LastErrors()
         self.fleet = Fleet(
             self._replicas,
             self._healths,
@@ -93,7 +83,7 @@ class Roster:
             self._tallies,
             self._paces,
             self._throttles,
-            self._headroom,
+            self._quotas.by_pool,
             self._meters.by_backend,
         )
 
@@ -157,7 +147,7 @@ class Roster:
     def unreachable(self, replica: Replica, retry_in_s: float, error: error_pb2.CallError) -> None:
         """Its health stream is lost and will be opened again in `retry_in_s`."""
         now = self.clock()
-        self.last_errors[replica.key] = LastError(error, now)
+        self.last_errors.note(replica.key, error, now)
         self._apply({replica.key: self._healths[replica.key].unreachable(now, now + retry_in_s)})
 
     # What other routers say.
@@ -208,11 +198,24 @@ class Roster:
             self._apply(outcomes.started(attempt, self.fleet, now))
         if self._throttles:
             self._throttle(attempt, now, started=1)
+        return self._running(attempt, now, ask.size)
+
+    def _running(self, attempt: Attempt, now: float, size: int) -> Running:
         self._count(attempt, 1)
-        running = Running(self, attempt, now, ask.size)
+        running = Running(self, attempt, now, size)
         backend = attempt.candidate.backend
         if backend.bounds is not None:
             self._meters.draw(backend, backend.bounds, running)
+        return running
+
+    def aside(self, candidate: Candidate, size: int) -> Running | None:
+        """A copy of a call, of `size` bytes; None: there is no room for it. It runs and draws, and tells nothing."""
+        now = self.clock()
+        attempt = decide.choose_aside(candidate, self.fleet, now, self._dice)
+        if attempt is None:
+            return None
+        running = self._running(attempt, now, size)
+        running.mute()
         return running
 
     def hedge_delay_s(self, resolution: Resolution, attempt: Attempt, ask: Ask = NO_ASK) -> float | None:
@@ -248,12 +251,12 @@ class Roster:
         return decide.has_other(resolution, turn, self.fleet, self.clock(), beside=attempt, ask=ask)
 
     def _calmly(self, resolution: Resolution, now: float) -> Attempt | None:
-        attempts = self._calm.get(resolution)
-        if attempts is None:
+        calm = self._calm.get(resolution)
+        if calm is None:
             if len(self._calm) >= MAX_CALM:
                 self._calm.clear()
-            attempts = self._calm[resolution] = decide.calm(resolution, self.fleet)
-        return decide.among(attempts, self.fleet, now, self._dice) if attempts else None
+            calm = self._calm[resolution] = decide.calm(resolution, self.fleet)
+        return decide.among(calm, self.fleet, now, self._dice)
 
     def succeeded(self, attempt: Attempt, elapsed_s: float, size: int = 0) -> None:
         """First content of a request of `size` bytes after `elapsed_s`."""
@@ -262,23 +265,20 @@ class Roster:
         pace = self._paces.get(pool)
         if pace is None:
             pace = self._paces[pool] = Pace()
-            _trim(self._paces, self._paces)
+            trim(self._paces, self._paces)
         normal_s = pace.observed(elapsed_s, size, now)
         self._loads[key] = balance.observed(self._loads[key], normal_s, now)
-        self._waited += 1
-        if normal_s > pace.slow_s:
-            self._waited_long += 1
+        if self.waits is not None and pace.usual_s is not None:
+            self.waits.add(normal_s, pace.usual_s)
         late = pace.late_s is not None and normal_s > pace.late_s
         if late or self._tallies:
             self._tallies.update(outcomes.noted_success(attempt, self._tallies, now, late=late))
         if not outcomes.is_routine(attempt, self.fleet):
             self._apply(outcomes.succeeded(attempt, self.fleet, now))
 
-    def take_waits(self) -> Waits:
-        """How long calls waited for their first content since this was asked last."""
-        waits = Waits(self._waited, self._waited_long)
-        self._waited = self._waited_long = 0
-        return waits
+    def count_waits(self, waits: Waits | None) -> None:
+        """Count in `waits` from now on how long calls wait for their first content; None: nowhere."""
+        self.waits = waits
 
     def failed(self, attempt: Attempt, failure: Failure, error: error_pb2.CallError) -> None:
         """The upstream failed, or the caller did, before or after content."""
@@ -291,7 +291,7 @@ class Roster:
             self._loads[key] = balance.observed_cancel(self._loads[key], failure.elapsed_s, now)
         blamed = outcomes.blamed(attempt, rule)
         if blamed is not None:
-            self._note(blamed, LastError(error, now))
+            self.last_errors.note(blamed, error, now)
             self._tallies.update(outcomes.noted_failure(attempt, failure, self._tallies, now))
         if outcomes.is_overload(failure):
             self._throttle(attempt, now, failed=1)
@@ -316,11 +316,6 @@ class Roster:
         load = self._loads[key]
         self._loads[key] = Load(load.in_flight + step, load.first_content_s, load.updated)
 
-    def _note(self, key: TargetKey, error: LastError) -> None:
-        self.last_errors.pop(key, None)
-        self.last_errors[key] = error
-        _trim(self.last_errors, (k for k in self.last_errors if k.scope is not Scope.REPLICA))
-
     def _throttle(self, attempt: Attempt, now: float, *, started: int = 0, failed: int = 0) -> None:
         provider = attempt.candidate.backend.provider
         known = self._throttles.get(provider)
@@ -334,11 +329,13 @@ class Roster:
         if self._throttles:
             for provider in [p for p, throttle in self._throttles.items() if budget.is_spent_out(throttle, now)]:
                 del self._throttles[provider]
+        if self._quotas.by_pool and self._quotas.review(now):
+            self._calm.clear()
         self._apply(outcomes.reviewed(self.fleet, now, elapsed_s))
         for key in [key for key, tally in self._tallies.items() if is_stale(tally, now)]:
             del self._tallies[key]
 
-    # What people, key rotation and rate-limit headers tell.
+    # What people, key rotation and the limits of providers tell.
 
     def enable(self, key: TargetKey) -> None:
         """Have `key` tried now, if calls have put it out. A rate limit is not undercut."""
@@ -354,17 +351,10 @@ class Roster:
             if any(one.key == replica.key for one in replicas):
                 self.key_changed(backend)
 
-    def set_headroom(self, key: TargetKey, headroom: float) -> None:
-        """What is left of a rate limit of `key`, min(1, remaining / needed); 1 or more: enough."""
-        if headroom >= 1.0 and key not in self._headroom:
-            return
-        if (key in self._headroom) is not (headroom < 1.0):
+    def limits_told(self, attempt: Attempt, value: str, begun: float) -> None:
+        """An answer to `attempt`, which began at `begun`, says what its provider's limits leave; empty: enough."""
+        if self._quotas.tell(attempt.candidate.pool, value, begun=begun, now=self.clock()):
             self._calm.clear()
-        if headroom < 1.0:
-            self._headroom[key] = max(0.0, headroom)
-            _trim(self._headroom, self._headroom)
-        else:
-            del self._headroom[key]
 
     def _apply(self, changes: Changes, *, learned: bool = False) -> None:
         turned = False
@@ -385,11 +375,6 @@ class Roster:
                 self._shared.pop(key, None)
             else:
                 self._shared[key] = health
-                _trim(self._shared, self._shared)
+                trim(self._shared, self._shared)
         if turned:
             self.changed()
-
-
-def _trim(mapping: dict[TargetKey, T], oldest: Iterable[TargetKey]) -> None:
-    if len(mapping) > MAX_SHARED and (first := next(iter(oldest), None)) is not None:
-        del mapping[first]

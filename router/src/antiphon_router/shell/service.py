@@ -151,7 +151,7 @@ class _Work:
             self.routes.follow(lambda loaded: membership.follow(loaded.suite))
             tasks = [
                 group.create_task(self._report(public, discoveries)),
-                group.create_task(watch(self.gate, self.roster.take_waits)),
+                group.create_task(watch(self.gate, self.roster.count_waits)),
             ]
             if self.file is not None:
                 tasks.append(group.create_task(self.file.follow(self.routes)))

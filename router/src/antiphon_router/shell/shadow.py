@@ -1,7 +1,7 @@
 """Owns copies of calls for other backends: sent aside, answered to nobody, bounded in number and in time.
 
-Forbids itself: everything that a caller could notice. A copy is in no caller's record, and its failure counts for its
-own backend only.
+Forbids itself: everything that a caller could notice. A copy is in no caller's record, probes nothing, goes only where
+all is well and half of the room is free, and what comes of it changes no target. A shadow that failed rests a while.
 """
 
 import asyncio
@@ -15,21 +15,22 @@ import grpc
 
 from antiphon_contract import metadata
 from antiphon_contract.errors import reason_name
-from antiphon_router.core.failover import NEW_TURN
-from antiphon_router.core.resolve import Resolution
-from antiphon_router.core.values import Shadow
+from antiphon_router.core.values import Scope, Shadow
 from antiphon_router.shell.call import Call
 from antiphon_router.shell.channels import Link, Links
 from antiphon_router.shell.effects import has_effects
-from antiphon_router.shell.failures import failure_of, placed, wreck_of
-from antiphon_router.shell.roster import Roster, Running
-from antiphon_router.shell.wire import is_numbered
+from antiphon_router.shell.failures import Wreck, end_in, failure_of, wreck_of
+from antiphon_router.shell.roster import Roster
 
 log = logging.getLogger(__name__)
 
 MAX_SHADOWS: Final = 32
 LIMIT_S: Final = 120.0
-MAX_RESOLVED: Final = 256
+REST_S: Final = 10.0
+"""For so long at least a shadow whose copy failed gets none; longer if its provider says so, up to LONGEST_REST_S."""
+
+LONGEST_REST_S: Final = 300.0
+MAX_RESTING: Final = 256
 
 
 class Shadows:
@@ -40,7 +41,8 @@ class Shadows:
         self._links = links
         self._dice = dice
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resolutions: dict[Shadow, Resolution] = {}
+        self._rests: dict[str, float] = {}
+        """Until when shadows rest, by backend and model."""
         self.left_out = 0
         """Copies that were due and not sent, because too many were under way."""
 
@@ -75,8 +77,10 @@ class Shadows:
             log.exception("shadow_failed", extra={"method": method, "backend": shadow.candidate.backend.id})
 
     async def _sent(self, shadow: Shadow, method: str, own_id: str, request: bytes) -> None:
-        running = self._roster.begin(self._resolution(shadow), NEW_TURN)
-        if not isinstance(running, Running):
+        if self._rests and self._rests.get(shadow.candidate.key(Scope.KEY_MODEL).id, 0.0) > self._roster.clock():
+            return
+        running = self._roster.aside(shadow.candidate, len(request))
+        if running is None:
             return
         attempt = running.attempt
         outgoing = (
@@ -86,38 +90,34 @@ class Shadows:
             (metadata.REQUEST_ID, f"{own_id}-s"),
         )
         try:
-            await _answered(self._links[attempt.replica.key], method, request, outgoing, running)
+            running.end = await _answered(self._links[attempt.replica.key], method, request, outgoing)
         except grpc.aio.AioRpcError as raised:
             wreck = wreck_of(raised, attempt)
-            running.failed(failure_of(wreck, running.elapsed_s()), placed(wreck.error, attempt))
+            running.end = wreck.end
+            self._rest(shadow, wreck)
             backend, reason = attempt.candidate.backend.id, reason_name(wreck.error.reason)
             log.info("shadow_call_failed", extra={"method": method, "backend": backend, "reason": reason})
         finally:
             running.close()
 
-    def _resolution(self, shadow: Shadow) -> Resolution:
-        found = self._resolutions.get(shadow)
-        if found is None:
-            if len(self._resolutions) >= MAX_RESOLVED:
-                self._resolutions.clear()
-            found = self._resolutions[shadow] = Resolution("shadow", ((shadow.candidate,),))
-        return found
+    def _rest(self, shadow: Shadow, wreck: Wreck) -> None:
+        delay_s = failure_of(wreck, 0.0).delay_s or 0.0
+        if len(self._rests) >= MAX_RESTING:
+            del self._rests[next(iter(self._rests))]
+        until = self._roster.clock() + min(max(REST_S, delay_s), LONGEST_REST_S)
+        self._rests[shadow.candidate.key(Scope.KEY_MODEL).id] = until
 
 
-async def _answered(
-    link: Link, method: str, request: bytes, outgoing: tuple[tuple[str, str], ...], running: Running
-) -> None:
-    """Read the answer to its end and keep nothing of it."""
+async def _answered(link: Link, method: str, request: bytes, outgoing: tuple[tuple[str, str], ...]) -> bytes:
+    """Read the answer to its end and keep nothing of it but the adapter's record, for the bounds of the backend."""
     if "/Stream" not in method:
-        await link.unary(method)(request, timeout=LIMIT_S, metadata=outgoing)
-        running.succeeded()
-        return
+        call = link.unary(method)(request, timeout=LIMIT_S, metadata=outgoing)
+        await call
+        return end_in(await call.trailing_metadata())
     rpc = link.stream(method)(request, timeout=LIMIT_S, metadata=outgoing)
-    begun = False
     try:
-        async for frame in rpc:
-            if not begun and is_numbered(frame):
-                begun = True
-                running.succeeded()
+        async for _ in rpc:
+            pass
+        return end_in(await rpc.trailing_metadata())
     finally:
         rpc.cancel()

@@ -6,6 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from antiphon.router.v1 import health_pb2
 from antiphon_kit.recorder import set_duration
+from antiphon_router.core import quota
 from antiphon_router.core.balance import FORGOTTEN_AFTER_S
 from antiphon_router.core.values import TargetKey
 from antiphon_router.shell.roster import Roster
@@ -26,7 +27,10 @@ def shown(key: TargetKey, roster: Roster) -> health_pb2.Target:
         target.since_time.CopyFrom(moment(wall + health.since - now))
     if health.next_try is not None:
         target.next_try_time.CopyFrom(moment(wall + health.next_try - now))
-    if (share := health.share(now)) < 1.0:
+    share = health.share(now)
+    if (told := roster.fleet.quotas.get(key)) is not None:
+        share *= quota.headroom(told, now)
+    if share < 1.0:
         target.share = share
     if (last := roster.last_errors.get(key)) is not None:
         target.last_error.CopyFrom(last.error)

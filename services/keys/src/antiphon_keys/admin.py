@@ -11,10 +11,10 @@ from antiphon.llm.v1 import error_pb2
 from antiphon.router.v1 import keys_pb2
 from antiphon_contract.errors import CallFailure, Reason, failure
 from antiphon_keys import listing, observed, orders
-from antiphon_keys.coordinator import STORE, Coordinator, Order
+from antiphon_keys.coordinator import Coordinator, Order
 from antiphon_keys.orders import Refused, Why
 from antiphon_keys.rotation import Pace
-from antiphon_keys.store import Stored
+from antiphon_keys.store import STORE, Stored
 from antiphon_keys.watch import Watch
 from antiphon_kit.call import Call, Context, Edge
 from antiphon_kit.vault_client import VaultTrouble

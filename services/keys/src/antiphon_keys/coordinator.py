@@ -14,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from antiphon_keys import observed, rotation
+from antiphon_keys import listing, observed, rotation
 from antiphon_keys.document import Document
+from antiphon_keys.metrics import Tally
 from antiphon_keys.orders import Refused, Why
 from antiphon_keys.rotation import Pace, Seen
-from antiphon_keys.store import Conflict, Store, Stored
+from antiphon_keys.store import STORE, Conflict, Store, Stored
 from antiphon_keys.watch import Watch
 from antiphon_kit.key_ring import Problems
 from antiphon_kit.key_versions import Stage
@@ -29,8 +30,6 @@ log = logging.getLogger(__name__)
 
 ROUNDS: Final = 8
 NEWS_APART_S: Final = 0.05
-STORE: Final = "secret store"
-"""What problems with Vault as a whole are about, in place of a slot."""
 _TROUBLES: Final = tuple(kind.value for kind in Trouble)
 
 Order = Callable[[Document, Seen, float], tuple[Document, int]]
@@ -49,6 +48,7 @@ class Coordinator:
         self._writing = asyncio.Lock()
         self.slots: dict[str, Stored] = {}
         self.problems = Problems()
+        self.tally = Tally()
         self.looked = asyncio.Event()
         """Set once the store was read."""
 
@@ -74,6 +74,7 @@ class Coordinator:
                 self._report(STORE, trouble.kind.value, str(trouble))
             except Exception:
                 log.exception("round_failed")
+            self._sum_up(watch)
             await asyncio.sleep(NEWS_APART_S)
             try:
                 async with asyncio.timeout(max(due_s - time.monotonic(), 0)):
@@ -81,6 +82,11 @@ class Coordinator:
             except TimeoutError:
                 pass
             self._news.clear()
+
+    def _sum_up(self, watch: Watch) -> None:
+        held = listing.only_held(self.slots, watch.reports)
+        wrong = observed.problems(watch.reports, listing.problems(self.problems.all()))
+        self.tally.alarmed((*self.slots, *held), wrong)
 
     async def _look(self) -> None:
         names = await self._store.slots()
@@ -91,6 +97,7 @@ class Coordinator:
             for name in names:
                 await self._read(name)
         self.problems.settle(STORE)
+        self.tally.looked()
         self.looked.set()
 
     async def _read(self, name: str) -> Stored | None:
@@ -160,6 +167,7 @@ class Coordinator:
             await self._read(stored.name)
             return False
         self.slots[stored.name] = replace(stored, document=after, cas=stored.cas + 1)
+        self.tally.wrote(stored.name, stored.document, after)
         retired = self._tell(stored, after)
         await watch.push()
         if self._delete:

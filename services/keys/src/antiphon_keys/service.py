@@ -31,6 +31,7 @@ async def serving(
     store = Store(VaultClient(settings.vault))
     poll_s = settings.vault.poll_s
     coordinator = Coordinator(store, settings.pace, poll_s=poll_s, delete=settings.delete_retired)
+    coordinator.tally.observe(telemetry)
     watch = Watch(places, coordinator.news, transport.live)
     servicer = KeyAdminServicer(coordinator, watch, settings.pace, Edge(NAME, admission, telemetry))
     service = Service(

@@ -18,6 +18,9 @@ from antiphon_kit.vault_settings import STATE_SUFFIX
 
 T = TypeVar("T")
 
+STORE: Final = "secret store"
+"""What problems with Vault as a whole are about, in place of a slot."""
+
 USUAL_VERSIONS: Final = 10
 """How many versions an engine keeps that was not told."""
 

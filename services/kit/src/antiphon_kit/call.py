@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 
@@ -28,6 +28,7 @@ from antiphon_contract.errors import (
     to_status,
 )
 from antiphon_kit.admission import Admission
+from antiphon_kit.provider import Job
 from antiphon_kit.recorder import outcome_of, set_duration
 from antiphon_kit.telemetry import CallSpan, Telemetry
 
@@ -57,6 +58,10 @@ class Record(Protocol):
         """The terminal record."""
         ...
 
+    def headroom(self) -> str:
+        """What a router is told of the vendor's limits, see antiphon_contract.headroom; empty: nothing."""
+        ...
+
 
 class Call:
     """One RPC from its arrival to its record."""
@@ -73,8 +78,10 @@ class Call:
         self.response_id = ""
         self.labels: Mapping[str, str] = {}
         self.recorder: Record | None = None
+        self.job: Job[Any] | None = None
         self.end: response_pb2.ResponseEnd | None = None
-        self._echo = metadata.REQUEST_ID in self.metadata and metadata.ATTEMPT_ID not in self.metadata
+        self._routed = metadata.ATTEMPT_ID in self.metadata
+        self._echo = metadata.REQUEST_ID in self.metadata and not self._routed
         self._headers_sent = False
 
     def identify(self, instance: str) -> None:
@@ -122,11 +129,30 @@ class Call:
             set_duration(end.timing.total_duration, total_s)
         if code is None:
             code = grpc.StatusCode.OK if error is None else CODE_BY_NUMBER[error.code]
-        self._log(end, code, total_s)
+        for name, value in (key := self._key()).items():
+            self.span.attribute(f"antiphon.{name}", value)
+        self._log(end, code, total_s, key)
         self.span.finish(end, code)
         return end
 
-    def _log(self, end: response_pb2.ResponseEnd, code: grpc.StatusCode, total_s: float) -> None:
+    def trailers(self) -> tuple[tuple[str, str | bytes], ...]:
+        """Of an answer; writes the record."""
+        trailers = (end_trailer(self.finish(None)), _CONTRACT)
+        # Only a router has another place to go.
+        if not self._routed or self.recorder is None or not (headroom := self.recorder.headroom()):
+            return trailers
+        return (*trailers, (metadata.HEADROOM, headroom))
+
+    def _key(self) -> dict[str, str | int]:
+        """Which key was used, for log and trace. Callers are not told: that is the operator's business."""
+        key = None if self.job is None else self.job.key
+        if key is None or not key.fingerprint:
+            return {}
+        return {"key_slot": key.slot, "key_version": key.number, "key_fingerprint": key.fingerprint}
+
+    def _log(
+        self, end: response_pb2.ResponseEnd, code: grpc.StatusCode, total_s: float, key: Mapping[str, str | int]
+    ) -> None:
         # A healthy call is worth a line to who asks for it; writing one costs as much as carrying out the call.
         level = logging.INFO if end.HasField("error") else logging.DEBUG
         if not log.isEnabledFor(level):
@@ -140,6 +166,7 @@ class Call:
             "duration_s": round(total_s, 6),
             "request_id": self.request_id,
             "response_id": end.response_id,
+            **key,
         }
         if end.HasField("error"):
             fields["reason"] = reason_name(end.error.reason)
@@ -216,7 +243,7 @@ class Edge:
             with self._admission.slot(len(data)):
                 call.identify(self._instance)
                 result = await work(call, data)
-            context.set_trailing_metadata((end_trailer(call.finish(None)), _CONTRACT))
+            context.set_trailing_metadata(call.trailers())
             return result  # noqa: TRY300 - the record belongs to what may fail
         except CallFailure as raised:
             error = raised.error

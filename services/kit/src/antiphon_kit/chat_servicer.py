@@ -61,6 +61,7 @@ class ChatServicer:
 
     async def _count(self, call: Call, data: bytes) -> bytes:
         turn = self._turn(call, data)
+        call.job = turn
         limits = self._upstream.limits(call, turn.request.options)
         limit_s = min(limits.total_s, limits.per_attempt_s or limits.total_s)
         try:

@@ -10,6 +10,7 @@ from antiphon_kit.recorder import (
     complete_start,
     fill_timing,
     fill_usage,
+    limits_told,
     outcome_of,
     set_duration,
 )
@@ -64,6 +65,10 @@ class _Recorder:
             set_duration(end.timing.time_to_first_content, first_content_s)
         return end
 
+    def headroom(self) -> str:
+        """Nothing: a vendor's own answer is not read."""
+        return ""
+
 
 class ResponseRecorder(_Recorder, Generic[ResponseT]):
     """Of one call that is answered by one response."""
@@ -103,6 +108,11 @@ class ResponseRecorder(_Recorder, Generic[ResponseT]):
         given = request.input if isinstance(request, rerank_pb2.RerankRequest) else request
         fill_usage(end, usage, begun=self.content_seen, guess=lambda: estimate(given, 0))
         return end
+
+    def headroom(self) -> str:
+        """What a router is told of the limits in the response's `start`; empty where enough is left."""
+        start = self._response.start if self._response is not None else None
+        return limits_told(start, self._job, self._content_at)
 
 
 class NativeRecorder(_Recorder):

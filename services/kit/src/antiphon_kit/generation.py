@@ -74,7 +74,7 @@ class Generations:
 
     def _recorder(self, call: Call, job: GenerationJob, *, stream: bool) -> Recorder:
         call.recorder = recorder = Recorder(job, self._upstream.provider, call.response_id)
-        call.labels = job.request.options.labels
+        call.job, call.labels = job, job.request.options.labels
         call.span.requested(job.request, job.model, stream=stream, operation=self._operation)
         return recorder
 

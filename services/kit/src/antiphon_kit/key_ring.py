@@ -107,6 +107,12 @@ class KeySource(Protocol):
         ...
 
 
+class Keyed(Protocol):
+    """What a call is made with. `key`: the version that it used last."""
+
+    key: KeyVersion | None
+
+
 class KeyRing:
     """All keys of one provider. `roll` gives numbers in [0, 1)."""
 
@@ -138,9 +144,12 @@ class KeyRing:
         """The ring's monotonic clock."""
         return time.monotonic()
 
-    def lease(self, model: str = "") -> "KeyLease":
-        """A key for one upstream call, for the body of an `async with`, which raises CallFailure if there is none."""
-        return KeyLease(self, model)
+    def lease(self, model: str = "", job: "Keyed | None" = None) -> "KeyLease":
+        """A key for one upstream call, for the body of an `async with`, which raises CallFailure if there is none.
+
+        `job`: who is to know afterwards which one it was.
+        """
+        return KeyLease(self, model, job)
 
     async def take(self, model: str) -> KeyVersion:
         """Choose a version and count it in flight."""
@@ -255,16 +264,19 @@ class KeyRing:
 class KeyLease:
     """The key of one call. Use it in an `async with`."""
 
-    __slots__ = ("_model", "_ring", "_used_s", "_version")
+    __slots__ = ("_job", "_model", "_ring", "_used_s", "_version")
 
-    def __init__(self, ring: KeyRing, model: str) -> None:
+    def __init__(self, ring: KeyRing, model: str, job: Keyed | None) -> None:
         self._ring = ring
         self._model = model
+        self._job = job
         self._version: KeyVersion | None = None
         self._used_s = 0.0
 
     async def __aenter__(self) -> Self:
         self._version = version = await self._ring.take(self._model)
+        if self._job is not None:
+            self._job.key = version
         self._used_s = version.use_time_s
         version.calls += 1
         version.use_time_s = time.time()

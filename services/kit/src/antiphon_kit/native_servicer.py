@@ -91,6 +91,7 @@ class NativeServicer:
         request.request.headers.extend(headers)
         job: NativeJob = Job(request=request, model=model, state_domain=settings.state_domain)
         call.recorder = recorder = NativeRecorder(job, self._upstream.provider, call.response_id)
+        call.job = job
         call.labels = request.options.labels
         return job, recorder
 

@@ -27,6 +27,7 @@ from antiphon.llm.v1 import (
     response_pb2,
 )
 from antiphon_kit.key_ring import KeyRing
+from antiphon_kit.key_versions import KeyVersion
 
 Batch = Sequence[response_pb2.StreamEvent]
 
@@ -58,7 +59,7 @@ class Job(Generic[Request]):
     """One call as an adapter sees it.
 
     `model` is the provider's own id; it overrides `request.model`. `max_output_tokens` is what the operator wants
-    where the caller asked for nothing (0: nothing).
+    where the caller asked for nothing (0: nothing). `key`: for the record, filled by KeyRing.lease.
     """
 
     request: Request
@@ -66,6 +67,7 @@ class Job(Generic[Request]):
     state_domain: str = ""
     max_output_tokens: int = 0
     milestones: Milestones = field(default_factory=Milestones)
+    key: KeyVersion | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from google.protobuf import duration_pb2
 
 from antiphon.llm.v1 import error_pb2, response_pb2, usage_pb2
+from antiphon_contract import headroom
 from antiphon_contract.errors import Reason
 from antiphon_kit.provider import Batch, Job, Milestones
 from antiphon_kit.usage_estimate import estimate, utf8_length
@@ -159,6 +160,10 @@ class Recorder:
             set_duration(end.timing.time_to_first_content, first_content_s)
         return end
 
+    def headroom(self) -> str:
+        """What a router is told of the limits that came with `start`; empty where enough is left."""
+        return limits_told(self._start, self._job, self._content_at)
+
     @property
     def _whole(self) -> bool:
         return _NOT_WHOLE.isdisjoint(self._finish.values())
@@ -175,6 +180,14 @@ def complete_start(start: response_pb2.ResponseStart, job: Job[Any], provider: s
         start.state_domain = job.state_domain
     if not start.HasField("create_time"):
         start.create_time.seconds, start.create_time.nanos = divmod(time.time_ns(), 1_000_000_000)
+
+
+def limits_told(start: response_pb2.ResponseStart | None, job: Job[Any], content_at: float | None) -> str:
+    """What a router is told of the limits in `start`, which came with the first byte, at the latest with content."""
+    if start is None or not start.rate_limits:
+        return ""
+    now = time.monotonic()
+    return headroom.told(start.rate_limits, now - (job.milestones.first_byte or content_at or now))
 
 
 def outcome_of(error: error_pb2.CallError | None, otherwise: _End.Outcome) -> _End.Outcome:

@@ -60,7 +60,7 @@ class ResponseServicer(Generic[RequestT, ResponseT]):
         job = self._job(call, data)
         recorder: ResponseRecorder[ResponseT] = ResponseRecorder(job, self._upstream.provider, call.response_id)
         call.recorder = recorder
-        call.labels = job.request.options.labels
+        call.job, call.labels = job, job.request.options.labels
         call.span.requested(job.request, job.model, stream=False, operation=self._operation)
         sink: ResponseSink[ResponseT] = ResponseSink()
         limits = self._upstream.limits(call, job.request.options)

@@ -65,6 +65,10 @@ class Telemetry(Protocol):
         """A metric whose values and labels `read` gives whenever metrics are sent, on a thread of its own."""
         ...
 
+    def counter(self, name: str, unit: str, read: Callable[[], Iterable[Reading]]) -> None:
+        """As `gauge`, of values that only grow while the process lives."""
+        ...
+
     async def aclose(self) -> None:
         """Send what is still queued, for at most a few seconds, and stop."""
         ...
@@ -101,6 +105,9 @@ class _Off:
         return _PassedOn(invocation_metadata)
 
     def gauge(self, name: str, unit: str, read: Callable[[], Iterable[Reading]]) -> None:
+        pass
+
+    def counter(self, name: str, unit: str, read: Callable[[], Iterable[Reading]]) -> None:
         pass
 
     async def aclose(self) -> None:

@@ -95,10 +95,10 @@ class OtelTelemetry:
         return _OtelSpan(self._tracer, self._instruments, method, trace.SpanKind.SERVER, parent)
 
     def gauge(self, name: str, unit: str, read: Callable[[], Iterable[Reading]]) -> None:
-        def observed(_: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
-            return [metrics.Observation(value, labels) for value, labels in read()]
+        self._meter.create_observable_gauge(name, [_observing(read)], unit)
 
-        self._meter.create_observable_gauge(name, [observed], unit)
+    def counter(self, name: str, unit: str, read: Callable[[], Iterable[Reading]]) -> None:
+        self._meter.create_observable_counter(name, [_observing(read)], unit)
 
     async def aclose(self) -> None:
         # The SDK's shutdown joins threads that go on trying a dead collector, batch after batch, until their exporter
@@ -114,6 +114,15 @@ class OtelTelemetry:
     def _give_up(self) -> None:
         for exporter in self._exporters:
             exporter.shutdown()
+
+
+def _observing(
+    read: Callable[[], Iterable[Reading]],
+) -> Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]:
+    def observed(_: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
+        return [metrics.Observation(value, labels) for value, labels in read()]
+
+    return observed
 
 
 class _Instruments:

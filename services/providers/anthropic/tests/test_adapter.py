@@ -41,6 +41,7 @@ async def test_one_call_with_key_and_body_and_a_folded_answer(vendor, provider):
     assert received.json["model"] == "claude-opus-5-5"
     assert "temperature" not in received.json
     assert None not in (a_turn.milestones.sent, a_turn.milestones.connected, a_turn.milestones.first_byte)
+    assert a_turn.key.secret.reveal() == KEY
 
 
 async def test_the_listed_name_of_a_model_is_understood(vendor, provider):

@@ -71,6 +71,7 @@ async def test_one_call_with_key_and_body_and_a_folded_answer(vendor, provider):
     assert received.headers["user-agent"].startswith("cohere/")
     assert (received.json["model"], received.json["stream"]) == ("command-a", True)
     assert None not in (a_turn.milestones.sent, a_turn.milestones.connected, a_turn.milestones.first_byte)
+    assert a_turn.key.secret.reveal() == KEY
 
 
 async def test_the_connection_is_used_again(vendor, provider):

@@ -91,9 +91,17 @@ _SECRET: Final = re.compile(
 _QUERY: Final = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*")
 _USER: Final = re.compile(r"(https?://)[^\s/@\"'<>]*@")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
+# A UUID or the id of a trace. Nothing that looks like a key is made of these alone and as short.
+_ID: Final = re.compile(r"[0-9A-Fa-f-]{,36}")
 
 
 def clean(text: str, limit: int = _MAX_TEXT_CHARS) -> str:
     """`text` without what looks like a key, queries and users of URLs, and control characters; at most `limit` long."""
-    text = _USER.sub(r"\1", _QUERY.sub(r"\1", text[: limit * 4]))
-    return _SECRET.sub("[redacted]", _CONTROL.sub(" ", text)).strip()[:limit]
+    if _ID.fullmatch(text):
+        return text[:limit]
+    text = text[: limit * 4]
+    if "://" in text:
+        text = _USER.sub(r"\1", _QUERY.sub(r"\1", text))
+    if not text.isprintable():
+        text = _CONTROL.sub(" ", text)
+    return _SECRET.sub("[redacted]", text).strip()[:limit]

@@ -10,10 +10,13 @@ is taken apart costs ten times as much.
 Forbids itself: telling whether a delta carries anything but text; who has one learned has looked.
 """
 
+import functools
 import re
 from typing import Any, Final, Self
 
 import msgspec
+
+from antiphon_wires import json_text
 
 _UNLIKE_ANY: Final = "\x01antiphon\x02"
 _LITERAL: Final = rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
@@ -24,6 +27,8 @@ _PADDING: Final = re.compile(rb'[A-Za-z0-9_-]*"} *\n\n')
 _SPACES: Final = re.compile(rb" *\n\n")
 _TEXT: Final = re.compile(_LITERAL)
 _END: Final = b"\n\n"
+_SIGN: Final = 8
+"""How many bytes are looked for; what stands between two texts is longer, and starts alike in every answer."""
 _decode: Final = msgspec.json.Decoder(str).decode
 _decode_all: Final = msgspec.json.Decoder(list[str]).decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -59,7 +64,7 @@ class PlainDelta:
         for match in re.finditer(rb'"%b"\s*:\s*(%b)' % (str(path[-1]).encode(), _LITERAL), payload):
             before, after = payload[: match.start(1)], payload[match.end(1) :]
             try:
-                same = msgspec.json.decode(before + _encode(_UNLIKE_ANY) + after) == expected
+                same = json_text.read_strictly(before + _encode(_UNLIKE_ANY) + after) == expected
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 # What was read by the tolerant reader is nothing to rely on.
                 return None
@@ -75,17 +80,28 @@ class PlainDelta:
         if not data.startswith(self._head, at):
             return "", at
         if self._between:
-            literals = data[at + len(self._head) :].split(self._between)
-            literals[-1], end, rest = literals[-1].partition(self._tail)
-            if end:
+            begin = at + len(self._head)
+            last = data.rfind(self._between, begin)
+            end = data.find(self._tail, begin if last < 0 else last + len(self._between))
+            if end >= 0:
+                literals = [data[begin:end]] if last < 0 else self._apart(data[begin:end])
                 try:
                     # No string goes on over a line feed, so as many as there are pieces means that each is one.
                     texts = _decode_all(b"[%b]" % b",\n".join(literals))
                 except (msgspec.MsgspecError, UnicodeDecodeError):
                     texts = []
                 if len(texts) == len(literals):
-                    return "".join(texts), len(data) - len(rest)
+                    return "".join(texts), end + len(self._tail)
         return self._one_by_one(data, at)
+
+    def _apart(self, run: bytes) -> list[bytes]:
+        """What stands in `run` before, between and after what is always the same.
+
+        Each search for something this long begins with a look at all of it; a part of it and a count find it sooner.
+        """
+        between = self._between
+        pieces = _between_like(between[:_SIGN], len(between) - _SIGN).split(run)
+        return pieces if between.join(pieces) == run else run.split(between)
 
     def _one_by_one(self, data: bytes, at: int) -> tuple[str, int]:
         """The same where the events differ in their padding, or some text is of the kind to be read tolerantly."""
@@ -102,6 +118,12 @@ class PlainDelta:
                 break
             at = rest.end()
         return "".join(texts), at
+
+
+@functools.lru_cache
+def _between_like(sign: bytes, rest: int) -> re.Pattern[bytes]:
+    """`sign` and `rest` bytes more. The same for all answers of a vendor, whatever ids they carry."""
+    return re.compile(b"%b.{%d}" % (re.escape(sign), rest), re.DOTALL)
 
 
 def _with(value: Any, path: tuple[str | int, ...], text: str) -> Any:

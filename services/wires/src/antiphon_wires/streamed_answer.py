@@ -3,8 +3,8 @@
 Forbids itself: any knowledge of a vendor, and limits on progress (the kit's).
 """
 
-from collections.abc import AsyncGenerator, Mapping
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Self
 
 from antiphon.llm.v1 import error_pb2
 from antiphon_contract.errors import CallFailure, Reason, call_error
@@ -15,27 +15,45 @@ from antiphon_wires.event_stream import EventStream
 _NO_STREAMS: Final = frozenset({"application/json", "text/html", "application/problem+json"})
 
 
-async def batches(exchange: Exchange, stream: EventStream) -> AsyncGenerator[Batch, None]:
-    """The events of the body, one batch per read. Raises CallFailure: the stream's or the exchange's own."""
-    while data := await _read(exchange, stream):
-        if batch := stream.feed(data):
-            yield batch
-        stream.check()
-        if stream.done:
-            await exchange.read_rest()
-            break
-    if batch := stream.close():
-        yield batch
+class Batches:
+    """The events of the body, one batch per read. Raises CallFailure: the stream's or the exchange's own.
 
+    No generator, which costs more than a short answer and has to be closed: it holds nothing.
+    """
 
-async def _read(exchange: Exchange, stream: EventStream) -> bytes:
-    """The next piece of the body; none at its end, and where a whole answer lost nothing but the end of its body."""
-    try:
-        return await exchange.next_chunk()
-    except CallFailure:
-        if stream.finished:
+    def __init__(self, exchange: Exchange, stream: EventStream) -> None:
+        self._exchange = exchange
+        self._stream = stream
+        self._over = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Batch:
+        stream = self._stream
+        while not self._over:
+            # What went wrong comes after what was read before it.
+            stream.check()
+            if data := await self._read():
+                batch = stream.feed(data)
+            else:
+                self._over = True
+                batch = stream.close()
+            if batch:
+                return batch
+        raise StopAsyncIteration
+
+    async def _read(self) -> bytes:
+        """The next piece of the body; none after its last word, and where a whole answer lost only the end of it."""
+        if self._stream.done:
+            await self._exchange.read_rest()
             return b""
-        raise
+        try:
+            return await self._exchange.next_chunk()
+        except CallFailure:
+            if self._stream.finished:
+                return b""
+            raise
 
 
 def is_stream(headers: Mapping[str, str]) -> bool:

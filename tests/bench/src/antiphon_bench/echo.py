@@ -1,4 +1,4 @@
-"""Owns the yardstick of a hop: the plainest grpc.aio server that answers Generate, with fixed bytes and a trailer.
+"""Owns the yardstick of a hop: the plainest grpc.aio server of both chat RPCs, with fixed bytes and a trailer.
 
 It stands behind the router as a provider replica too, so that both sides move the same messages.
 """
@@ -18,8 +18,14 @@ from antiphon_contract.errors import end_trailer
 
 PROVIDER: Final = "echo"
 MODEL: Final = "m"
+ROUTE: Final = "guarded"
+"""A route to it with everything on that a router does for a call."""
 GENERATE: Final = "/antiphon.llm.v1.ChatService/Generate"
+STREAM: Final = "/antiphon.llm.v1.ChatService/StreamGenerate"
+FRAMES: Final = 64
+"""Of a streamed answer."""
 _ANSWER_CHARS: Final = 500
+_FRAME_CHARS: Final = 20
 
 
 def request(model: str = f"{PROVIDER}/{MODEL}") -> bytes:
@@ -45,6 +51,21 @@ def response() -> chat_pb2.GenerateResponse:
     return chat_pb2.GenerateResponse(start=start, candidates=[response_pb2.Candidate(message=message)], end=end)
 
 
+def frames() -> list[chat_pb2.StreamGenerateResponse]:
+    """The same answer in FRAMES frames: the first with the start, the last with the terminal record."""
+    whole = response()
+    delta = response_pb2.StreamEvent(text_delta="y" * _FRAME_CHARS)
+    part = response_pb2.StreamEvent(part_start=response_pb2.PartStart(part=_text("")))
+    events = [[delta] for _ in range(FRAMES)]
+    events[0] = [response_pb2.StreamEvent(start=whole.start), part, delta]
+    events[-1] = [delta, response_pb2.StreamEvent(end=whole.end)]
+    numbered, first = [], 1
+    for batch in events:
+        numbered.append(chat_pb2.StreamGenerateResponse(first_sequence=first, events=batch))
+        first += len(batch)
+    return numbered
+
+
 def _text(text: str) -> content_pb2.Part:
     return content_pb2.Part(text=content_pb2.TextPart(text=text))
 
@@ -59,6 +80,9 @@ class _Handlers(grpc.GenericRpcHandler):
         serving = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING).SerializeToString()
         self._methods: dict[str, Any] = {
             GENERATE: grpc.unary_unary_rpc_method_handler(_fixed(body.SerializeToString(), trailers)),
+            STREAM: grpc.unary_stream_rpc_method_handler(
+                _in_pieces([frame.SerializeToString() for frame in frames()], trailers)
+            ),
             "/antiphon.llm.v1.ModelService/ListModels": grpc.unary_unary_rpc_method_handler(
                 _fixed(models.SerializeToString(), ())
             ),
@@ -74,6 +98,15 @@ def _fixed(body: bytes, trailers: tuple[tuple[str, bytes], ...]) -> Callable[...
     async def handle(_: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         context.set_trailing_metadata(trailers)
         return body
+
+    return handle
+
+
+def _in_pieces(bodies: list[bytes], trailers: tuple[tuple[str, bytes], ...]) -> Callable[..., Any]:
+    async def handle(_: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        context.set_trailing_metadata(trailers)
+        for body in bodies:
+            await context.write(body)
 
     return handle
 

@@ -32,8 +32,12 @@ def _of_adapter(name: str) -> tuple[Figure, ...]:
 
 FIGURES: Final[tuple[Figure, ...]] = (
     Figure(
-        "router_unary_cpu_vs_echo", "×", 2.2, "CPU of the router per unary call, over that of a grpc.aio echo server"
+        "router_unary_cpu_vs_echo",
+        "×",
+        2.2,
+        "CPU of the router per unary call with every bound and permission set, over that of a grpc.aio echo server",
     ),
+    Figure("router_frame_cpu_vs_echo", "×", 2.5, "the same per frame of a streamed answer"),
     *_of_adapter("openai"),
     *_of_adapter("anthropic"),
     *_of_adapter("cohere"),

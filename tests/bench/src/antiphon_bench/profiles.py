@@ -35,7 +35,7 @@ async def explain(name: str, scratch: Path, vendor: str) -> Profile:
     if name.endswith("_rss_mb"):
         return await _memory(name, scratch, vendor)
     if name.startswith("router"):
-        return await _router(scratch)
+        return await _router(scratch, streamed="frame" in name)
     return await _adapter(name, vendor)
 
 
@@ -52,15 +52,17 @@ async def _adapter(name: str, vendor: str) -> Profile:
     return of_stats(pstats.Stats(profile), _CALLS)
 
 
-async def _router(scratch: Path) -> Profile:
+async def _router(scratch: Path, *, streamed: bool) -> Profile:
+    load = router_cost.load_streams if streamed else router_cost.load
+    calls = router_cost.STREAMS_PER_ROUND if streamed else router_cost.CALLS_PER_ROUND
     dump = scratch / "router.prof"
     async with (
         running_echo(scratch, "replica") as replica,
         running_router(scratch, {echo.PROVIDER: [replica.address]}, profile_to=dump) as router,
         router_cost.opened(router) as channel,
     ):
-        await router_cost.load(channel, router_cost.CALLS_PER_ROUND)
-    return of_stats(pstats.Stats(str(dump)), router_cost.CALLS_PER_ROUND)
+        await load(channel, calls)
+    return of_stats(pstats.Stats(str(dump)), calls)
 
 
 def of_stats(stats: pstats.Stats, calls: int) -> Profile:

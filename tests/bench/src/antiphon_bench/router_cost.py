@@ -1,6 +1,7 @@
-"""Owns the cost of the router: its CPU per unary call, over that of an echo server under the same load."""
+"""Owns the cost of the router: its CPU per call and frame, over that of an echo server under the same load."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -13,21 +14,23 @@ from antiphon_bench.services import running_echo, running_router
 
 CONCURRENCY: Final = 8
 CALLS_PER_ROUND: Final = 2400
+STREAMS_PER_ROUND: Final = 160
 _CALL_S: Final = 30.0
-_WARM_UP_CALLS: Final = 800
+
+Load = Callable[[grpc.aio.Channel, int], Awaitable[None]]
 
 
-async def measure(scratch: Path, rounds: int) -> ratio.Ratio:
-    """CPU seconds per call of both. Raises BenchError when a process or a call fails."""
+async def measure(scratch: Path, rounds: int) -> dict[str, ratio.Ratio]:
+    """CPU seconds per call and per frame of both. Raises BenchError when a process or a call fails."""
     async with AsyncExitStack() as stack:
         yardstick = await stack.enter_async_context(running_echo(scratch, "yardstick"))
-        replica = await stack.enter_async_context(running_echo(scratch, "replica"))
-        router = await stack.enter_async_context(running_router(scratch, {echo.PROVIDER: [replica.address]}))
+        replicas = [(await stack.enter_async_context(running_echo(scratch, f"replica-{n}"))).address for n in range(2)]
+        router = await stack.enter_async_context(running_router(scratch, {echo.PROVIDER: replicas}))
         sides = [(one, await stack.enter_async_context(opened(one))) for one in (router, yardstick)]
-        for _, channel in sides:
-            await load(channel, _WARM_UP_CALLS)
-        pairs = [await _round(sides, flipped=bool(number % 2)) for number in range(rounds)]
-    return ratio.of_rounds(pairs)
+        return {
+            "router_unary_cpu_vs_echo": await _compared(sides, load, CALLS_PER_ROUND, rounds),
+            "router_frame_cpu_vs_echo": await _compared(sides, load_streams, STREAMS_PER_ROUND, rounds, echo.FRAMES),
+        }
 
 
 def opened(process: Running) -> grpc.aio.Channel:
@@ -37,24 +40,51 @@ def opened(process: Running) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(process.address, options=options)
 
 
-async def _round(sides: list[tuple[Running, grpc.aio.Channel]], *, flipped: bool) -> ratio.Pair:
-    cost = {}
-    for process, channel in reversed(sides) if flipped else sides:
-        before = cpu_s(process.pid)
-        await load(channel, CALLS_PER_ROUND)
-        cost[process.pid] = (cpu_s(process.pid) - before) / CALLS_PER_ROUND
-    ours, yardstick = (cost[process.pid] for process, _ in sides)
-    return ratio.Pair(ours, yardstick)
+async def _compared(
+    sides: list[tuple[Running, grpc.aio.Channel]], work: Load, calls: int, rounds: int, units: int = 1
+) -> ratio.Ratio:
+    """Of so many calls per round, each of them `units` of work."""
+    for _, channel in sides:
+        await work(channel, calls // 3)
+    pairs = []
+    for number in range(rounds):
+        cost = {}
+        for process, channel in reversed(sides) if number % 2 else sides:
+            before = cpu_s(process.pid)
+            await work(channel, calls)
+            cost[process.pid] = (cpu_s(process.pid) - before) / (calls * units)
+        pairs.append(ratio.Pair(*(cost[process.pid] for process, _ in sides)))
+    return ratio.of_rounds(pairs)
 
 
 async def load(channel: grpc.aio.Channel, calls: int) -> None:
     """Make that many calls, CONCURRENCY at a time. Raises BenchError when one fails."""
     method: Any = channel.unary_unary(echo.GENERATE)
-    body = echo.request()
+    body = echo.request(echo.ROUTE)
 
+    async def one() -> None:
+        await method(body, timeout=_CALL_S)
+
+    await _crowd(one, calls)
+
+
+async def load_streams(channel: grpc.aio.Channel, calls: int) -> None:
+    """The same for streamed answers. Raises BenchError also for one that is not whole."""
+    method: Any = channel.unary_stream(echo.STREAM)
+    body = echo.request(echo.ROUTE)
+
+    async def one() -> None:
+        frames = [frame async for frame in method(body, timeout=_CALL_S)]
+        if len(frames) != echo.FRAMES:
+            raise BenchError(f"{len(frames)} of {echo.FRAMES} frames came")
+
+    await _crowd(one, calls)
+
+
+async def _crowd(one: Callable[[], Awaitable[None]], calls: int) -> None:
     async def work() -> None:
         for _ in range(calls // CONCURRENCY):
-            await method(body, timeout=_CALL_S)
+            await one()
 
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -27,7 +27,7 @@ async def run(out: Path, scratch: Path, rounds: int, full_profiles: Path | None)
         _say("measuring the memory of idle services")
         values = await _idle(scratch, vendor)
         _say("measuring the router against an echo server")
-        ratios["router_unary_cpu_vs_echo"] = await router_cost.measure(scratch, rounds)
+        ratios |= await router_cost.measure(scratch, rounds)
         values |= {name: ratio.value for name, ratio in ratios.items()}
         found: dict[str, profiles.Profile] = {}
         for figure in missed(values):

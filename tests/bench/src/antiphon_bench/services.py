@@ -1,13 +1,16 @@
 """Owns how each process of a bench is started: which program, with what environment, and when it counts as ready."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from antiphon_bench import echo
 from antiphon_bench.processes import BenchError, Running, running
 
 
@@ -26,17 +29,34 @@ async def running_echo(scratch: Path, name: str) -> AsyncIterator[Running]:
         yield process
 
 
+def _suite(backends: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Every bound set and far away, and for each provider a route that permits everything."""
+    bounds = {"max_in_flight": 1000, "requests_per_minute": 100_000_000, "tokens_per_minute": 1_000_000_000}
+    return {
+        "backends": [
+            {"id": provider, "provider": provider, "addresses": list(addresses), **bounds}
+            for provider, addresses in backends.items()
+        ],
+        "routes": [
+            {
+                "model": echo.ROUTE,
+                "targets": [{"backend": provider, "model": echo.MODEL} for provider in backends],
+                "first_content_timeout": "5s",
+                "after_content": ["restart", "hold"],
+                **({"hedge": {"delay": "5s"}} if any(len(addresses) > 1 for addresses in backends.values()) else {}),
+            }
+        ],
+        "limits": {"adaptive": True, "default_caller": bounds},
+    }
+
+
 @asynccontextmanager
 async def running_router(
     scratch: Path, backends: Mapping[str, Sequence[str]], *, profile_to: Path | None = None
 ) -> AsyncIterator[Running]:
     """A router in front of `backends` (provider to addresses), ready to serve."""
     routes = scratch / "routes.yaml"
-    lines = ["backends:"]
-    for provider, addresses in backends.items():
-        quoted = ", ".join(f'"{address}"' for address in addresses)
-        lines += [f"  - id: {provider}", f"    provider: {provider}", f"    addresses: [{quoted}]"]
-    routes.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    routes.write_text(json.dumps(_suite(backends)), encoding="utf-8")
     env = {
         "ANTIPHON_CONFIG": str(routes),
         "ANTIPHON_LISTEN": "127.0.0.1:0",

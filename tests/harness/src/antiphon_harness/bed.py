@@ -107,6 +107,7 @@ class Bed:
     async def prepared(self, goal: Goal) -> AsyncIterator[None]:
         """Everything well, a calm upstream and a fresh router, for one goal."""
         await self.upstream.keys(None)
+        await self.upstream.places(None)
         await self.upstream.rules(Rule(CALM))
         for process in self.processes:
             process.thaw()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -12,6 +13,7 @@ from antiphon.router.v1 import keys_pb2, keys_pb2_grpc
 from antiphon_harness.processes import HarnessError, Process
 
 _AGAIN_S: Final = 0.2
+_NO_NEWS_S: Final = 1.0
 Told = keys_pb2.WatchKeyUseResponse
 
 
@@ -73,12 +75,22 @@ class KeyWatch:
 
     async def until(self, what: str, is_so: Callable[[], bool], limit_s: float = 60.0) -> float:
         """Wait until it is so; returns when that was. Raises HarnessError after `limit_s`."""
-        try:
-            async with asyncio.timeout(limit_s), self._news:
-                await self._news.wait_for(is_so)
-        except TimeoutError:
-            raise HarnessError(f"{what}: not within {limit_s:g} s; told: {self._summary()}") from None
+        if not await self.comes(is_so, limit_s):
+            raise HarnessError(f"{what}: not within {limit_s:g} s; told: {self._summary()}")
         return time.monotonic()
+
+    async def comes(self, is_so: Callable[[], bool], limit_s: float = 60.0) -> bool:
+        """Wait until it is so, looking at all news, and now and then without any; False after `limit_s`."""
+        until = time.monotonic() + limit_s
+        async with self._news:
+            while not is_so():
+                left_s = until - time.monotonic()
+                if left_s <= 0:
+                    return False
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left_s, _NO_NEWS_S)):
+                        await self._news.wait()
+        return True
 
     def _summary(self) -> str:
         return "; ".join(

@@ -172,15 +172,15 @@ class Client:
         return [task.result() for task in running]
 
     async def saturate(self, ask: Ask, *, workers: int, for_s: float) -> float:
-        """Calls per second with `workers` calls always under way."""
+        """Answers per second with `workers` calls always under way; a call that fails is none."""
         until = time.monotonic() + for_s
         done = 0
 
         async def work() -> None:
             nonlocal done
             while time.monotonic() < until:
-                await self.shoot(ask)
-                done += 1
+                shot = await self.shoot(ask)
+                done += shot.ok
 
         started = time.monotonic()
         async with asyncio.TaskGroup() as tasks:

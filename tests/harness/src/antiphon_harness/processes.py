@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from antiphon_bench.processes import start
+from antiphon_embedded import leash
 
 _START_S: Final = 60.0
 _STOP_S: Final = 15.0
@@ -23,7 +24,10 @@ class HarnessError(Exception):
 
 
 class Process:
-    """`python ARGV` that says by ANTIPHON_READY_FD where it serves. `log`: file for what it prints."""
+    """`python ARGV` that says by ANTIPHON_READY_FD where it serves. `log`: file for what it prints.
+
+    It does not outlive us. Start it on the main thread: the leash follows the thread that started it.
+    """
 
     def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
         self.name = name
@@ -50,8 +54,9 @@ class Process:
             **self._env,
             "ANTIPHON_READY_FD": str(write_end),
         }
+        leashed = (sys.executable, "-I", "-S", leash.__file__, str(os.getpid()))
         try:
-            self._popen = start((sys.executable, *self._argv), env, self.log, pass_fds=(write_end,))
+            self._popen = start((*leashed, sys.executable, *self._argv), env, self.log, pass_fds=(write_end,))
         finally:
             os.close(write_end)
         with os.fdopen(read_end) as ready:

@@ -52,6 +52,10 @@ class FakeUpstream:
         """The keys that are valid from now on; None: all."""
         await self._order("keys", None if keys is None else list(keys))
 
+    async def places(self, places: int | None) -> None:
+        """How many answers it gives at once from now on, the others waiting in line; None: all."""
+        await self._order("places", places)
+
     async def _order(self, what: str, value: Any) -> None:
         host, _, port = self.process.address.rpartition(":")
         body = json.dumps(value).encode()

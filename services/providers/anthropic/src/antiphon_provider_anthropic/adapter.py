@@ -36,7 +36,7 @@ from antiphon_provider_anthropic.vendor import Vendor, classified
 from antiphon_wires import error_body, json_text, retry_hints
 from antiphon_wires.http_tunnel import Tunnel
 from antiphon_wires.readiness import Readiness
-from antiphon_wires.streamed_answer import batches, is_stream, no_stream, unreadable
+from antiphon_wires.streamed_answer import Batches, is_stream, no_stream, unreadable
 
 _COUNT_BYTES: Final = 64 * 1024
 
@@ -68,7 +68,7 @@ class AnthropicAdapter:
         )
         url = self._vendor.messages_url
         async with (
-            self.keys.lease(model) as key,
+            self.keys.lease(model, turn) as key,
             self._egress.post(
                 url, self._headers(key, "text/event-stream", encoded), encoded.body, turn.milestones
             ) as exchange,
@@ -78,9 +78,8 @@ class AnthropicAdapter:
                 raise CallFailure(await self._refusal(exchange, answered, model, key))
             key.accepted()
             stream = _stream(turn, model, encoded, answered)
-            async with contextlib.aclosing(batches(exchange, stream)) as found:
-                async for batch in found:
-                    yield batch
+            async for batch in Batches(exchange, stream):
+                yield batch
 
     def _headers(self, key: KeyLease, accept: str, encoded: Encoded) -> dict[str, str]:
         return {**self._vendor.headers(key.secret), "Accept": accept, **encoded.headers}
@@ -105,7 +104,7 @@ class AnthropicAdapter:
         encoded = encode_count(turn.request, model=model, facts=self._facts_of(model), state_domain=turn.state_domain)
         url = self._vendor.count_url
         async with (
-            self.keys.lease(model) as key,
+            self.keys.lease(model, turn) as key,
             self._egress.post(
                 url, self._headers(key, "application/json", encoded), encoded.body, turn.milestones
             ) as exchange,
@@ -130,7 +129,7 @@ class AnthropicAdapter:
 
     async def stream_native(self, job: NativeJob) -> AsyncIterator[NativePiece]:
         """One HTTP exchange; see NativeProvider."""
-        async with self.keys.lease(job.model) as key:
+        async with self.keys.lease(job.model, job) as key:
             classify = partial(_classified, job.model, key)
             tunnel = Tunnel(self._egress, self._vendor.base_url, classify, ACCOUNT_HEADERS, key)
             pieces = tunnel.stream(job, self._vendor.credentials(key.secret), self._vendor.defaults(key.secret))

@@ -37,7 +37,7 @@ from antiphon_provider_cohere.vendor import Vendor, refusal
 from antiphon_wires import classification, error_body
 from antiphon_wires.http_tunnel import Tunnel
 from antiphon_wires.readiness import Readiness
-from antiphon_wires.streamed_answer import batches, is_stream, no_stream
+from antiphon_wires.streamed_answer import Batches, is_stream, no_stream
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 
@@ -63,7 +63,7 @@ class CohereAdapter:
         encoded = encode_chat(turn.request, model=model, max_output_tokens=turn.max_output_tokens)
         url = self._vendor.url("v2/chat")
         async with (
-            self.keys.lease(model) as key,
+            self.keys.lease(model, turn) as key,
             self._egress.post(
                 url, self._headers(key, encoded, "text/event-stream"), encoded.body, turn.milestones
             ) as exchange,
@@ -79,9 +79,8 @@ class CohereAdapter:
                 rate_limits=rate_limits(answered, time.time()),
                 model=model,
             )
-            async with contextlib.aclosing(batches(exchange, stream)) as found:
-                async for batch in found:
-                    yield batch
+            async for batch in Batches(exchange, stream):
+                yield batch
 
     async def embed(self, job: EmbedJob) -> embedding_pb2.EmbedResponse:
         """One upstream call; see EmbeddingProvider."""
@@ -102,7 +101,7 @@ class CohereAdapter:
 
     async def stream_native(self, job: NativeJob) -> AsyncIterator[NativePiece]:
         """One HTTP exchange; see NativeProvider."""
-        async with self.keys.lease(job.model) as key:
+        async with self.keys.lease(job.model, job) as key:
             tunnel = Tunnel(self._egress, self._vendor.base_url, partial(_refused, job.model, key), key=key)
             headers = self._vendor.headers(key.secret)
             credentials = {name: value for name, value in headers.items() if name == "Authorization"}
@@ -118,7 +117,7 @@ class CohereAdapter:
         """The body of a whole answer, and its headers in lower case."""
         model, url = _model(job), self._vendor.url(path)
         async with (
-            self.keys.lease(model) as key,
+            self.keys.lease(model, job) as key,
             self._egress.post(
                 url, self._headers(key, encoded, "application/json"), encoded.body, job.milestones
             ) as exchange,

@@ -43,7 +43,7 @@ from antiphon_wires.openai_chat.codec import (
 )
 from antiphon_wires.openai_chat.vendor import Vendor
 from antiphon_wires.readiness import Readiness
-from antiphon_wires.streamed_answer import batches, is_stream, no_stream
+from antiphon_wires.streamed_answer import Batches, is_stream, no_stream
 
 _MAX_VECTORS_BYTES: Final = 64 * 1024 * 1024
 
@@ -100,7 +100,7 @@ class OpenAIChatAdapter:
         if encoded.path:
             url = self._vendor.base_url + encoded.path
         async with (
-            self.keys.lease(model) as key,
+            self.keys.lease(model, turn) as key,
             self._egress.post(
                 url, {**self._vendor.headers(key.secret), **encoded.headers}, encoded.body, turn.milestones
             ) as exchange,
@@ -118,9 +118,8 @@ class OpenAIChatAdapter:
                 rate_limits=retry_hints.rate_limits(answered, time.time()),
                 model=model,
             )
-            async with contextlib.aclosing(batches(exchange, stream)) as found:
-                async for batch in found:
-                    yield batch
+            async for batch in Batches(exchange, stream):
+                yield batch
 
     async def embed(self, job: EmbedJob) -> embedding_pb2.EmbedResponse:
         """One upstream call; see EmbeddingProvider."""
@@ -128,7 +127,7 @@ class OpenAIChatAdapter:
         model = self._model(job)
         encoded = encode_embed(job.request, self._dialect, model=model)
         async with (
-            self.keys.lease(model) as key,
+            self.keys.lease(model, job) as key,
             self._egress.post(url, self._for_json(key, encoded.headers), encoded.body, job.milestones) as exchange,
         ):
             answered = {name.lower(): value for name, value in exchange.headers.items()}
@@ -153,7 +152,7 @@ class OpenAIChatAdapter:
 
     async def stream_native(self, job: NativeJob) -> AsyncIterator[NativePiece]:
         """One HTTP exchange; see NativeProvider."""
-        async with self.keys.lease(job.model) as key:
+        async with self.keys.lease(job.model, job) as key:
             tunnel = Tunnel(
                 self._egress,
                 self._vendor.base_url,

@@ -68,7 +68,7 @@ class OpenAIAdapter(OpenAIChatAdapter):
         encoded = encode_count(turn.request, self._dialect, model=model, state_domain=turn.state_domain)
         url = self._vendor.base_url + _COUNT_PATH
         async with (
-            self.keys.lease(model) as key,
+            self.keys.lease(model, turn) as key,
             self._egress.post(url, self._for_json(key, encoded.headers), encoded.body, turn.milestones) as exchange,
         ):
             answered = {name.lower(): value for name, value in exchange.headers.items()}

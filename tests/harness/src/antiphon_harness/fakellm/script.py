@@ -1,6 +1,6 @@
-"""Owns what an upstream is told to do: scripts, and the rules by which a request gets one."""
+"""Owns what an upstream is told to do: scripts, the rules by which a request gets one, and how many play at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, Self
 
@@ -76,13 +76,45 @@ REVOKED: Final = Script(
 )
 
 
+class Places:
+    """How many answers that take time there are at once; the others wait in line, first come, first served."""
+
+    def __init__(self) -> None:
+        self._limit: int | None = None
+        self._taken = 0
+        self._line: dict[object, Callable[[], None]] = {}
+
+    def limit(self, places: int | None) -> None:
+        """From now on; None: as many as are asked for. What runs already goes on."""
+        self._limit = places
+        self._call()
+
+    def take(self, who: object, go: Callable[[], None]) -> None:
+        """Have `go` called as soon as there is a place for `who`, which may be now."""
+        self._line[who] = go
+        self._call()
+
+    def leave(self, who: object) -> None:
+        """`who` needs none any more: it is over, or its caller left while it stood in line."""
+        if self._line.pop(who, None) is None:
+            self._taken -= 1
+            self._call()
+
+    def _call(self) -> None:
+        while self._line and (self._limit is None or self._taken < self._limit):
+            go = self._line.pop(next(iter(self._line)))
+            self._taken += 1
+            go()
+
+
 class Stage:
-    """The rules and the keys that count now."""
+    """The rules, the keys and the places that count now."""
 
     def __init__(self) -> None:
         self._rules: Sequence[Rule] = ()
         self._seen: list[int] = []
         self._keys: frozenset[str] | None = None
+        self.places = Places()
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
         """From now on; counting of `every` begins anew."""

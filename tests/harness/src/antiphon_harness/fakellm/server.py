@@ -33,6 +33,8 @@ class Upstream:
             self.stage.set_rules([Rule.from_json(row) for row in body])
         elif what == "keys":
             self.stage.set_keys(body)
+        elif what == "places":
+            self.stage.places.limit(body)
         else:
             raise ValueError(what)
 
@@ -57,9 +59,10 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._task is not None:
             self._task.cancel()
-        if self._play is not None:
-            self._play.over("caller")
-            self._play = None
+        play, self._play = self._play, None
+        if play is not None:
+            play.over("caller")
+            self._upstream.stage.places.leave(play)
 
     def _next(self) -> None:
         head, blank, rest = self._buffer.partition(b"\r\n\r\n")
@@ -97,13 +100,17 @@ class _Connection(asyncio.Protocol):
             if play.at_once():
                 self._played()
             else:
-                self._task = asyncio.create_task(self._perform(play))
-                upstream.playing.add(self._task)
-                self._task.add_done_callback(upstream.playing.discard)
+                upstream.stage.places.take(play, lambda: self._begin(play))
+
+    def _begin(self, play: "_Play") -> None:
+        self._task = asyncio.create_task(self._perform(play))
+        self._upstream.playing.add(self._task)
+        self._task.add_done_callback(self._upstream.playing.discard)
 
     async def _perform(self, play: "_Play") -> None:
         await play.run()
         self._task = None
+        self._upstream.stage.places.leave(play)
         self._played()
 
     def _played(self) -> None:

@@ -134,4 +134,22 @@ SABOTEURS: Final[tuple[Saboteur, ...]] = (
         shipped="sglang #13894 (a storm of 503)",
         edits=(Edit(_CONTRACT, '        (metadata.PUSHBACK, "-1"),\n', ""),),
     ),
+    Saboteur(
+        name="queue_is_no_news",
+        what="calls wait in line upstream and the router lets in as many as ever",
+        goal="G14",
+        edits=(Edit(_ROUTER, "return _cut(limit, seen, now, seen.answering + limit.norm * pipe)", "return limit"),),
+    ),
+    Saboteur(
+        name="first_come_first_served",
+        what="whoever comes while there is room gets it, whatever its priority",
+        goal="G14",
+        edits=(
+            Edit(
+                _ROUTER,
+                "return better + same < limit.now and kept + same < limit.most",
+                "return total < limit.now",
+            ),
+        ),
+    ),
 )

@@ -100,16 +100,18 @@ SABOTEURS: Final[tuple[Saboteur, ...]] = (
         name="hedge_loser_goes_on",
         what="the attempt that lost is not cancelled",
         goal="G17",
-        edits=(Edit(_ROUTER, "    for task in tasks:\n        task.cancel()\n    for late", "    for late"),),
+        edits=(
+            Edit(
+                _ROUTER,
+                "            opened = await open_(first)\n        except",
+                "            opened = await asyncio.shield(open_(first))\n        except",
+            ),
+        ),
     ),
     Saboteur(
         name="hedge_loser_not_recorded",
         what="the attempt that lost is missing from the record",
         goal="G17",
-        edits=(
-            Edit(
-                _ROUTER, "                    call.lost(loser, running, len(request))\n", "                    pass\n"
-            ),
-        ),
+        edits=(Edit(_ROUTER, "        self._call.lost(self._first, second, len(self._request))\n", ""),),
     ),
 )

@@ -23,8 +23,8 @@ SABOTEURS: Final[tuple[Saboteur, ...]] = (
             ),
             Edit(
                 _WIRES,
-                "        if batch := stream.feed(data):\n            yield batch\n",
-                "        yield stream.feed(data)\n",
+                "                batch = stream.feed(data)\n",
+                "                return stream.feed(data)\n",
             ),
         ),
     ),

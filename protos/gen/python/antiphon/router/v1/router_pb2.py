@@ -27,7 +27,7 @@ from antiphon.router.v1 import health_pb2 as antiphon_dot_router_dot_v1_dot_heal
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61ntiphon/router/v1/router.proto\x12\x12\x61ntiphon.router.v1\x1a\x1b\x61ntiphon/llm/v1/error.proto\x1a\x1f\x61ntiphon/router/v1/health.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x01\n\x07\x42\x61\x63kend\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x14\n\x0cstate_domain\x18\x04 \x01(\t\x12+\n\x07summary\x18\x06 \x01(\x0b\x32\x1a.antiphon.router.v1.Target\x12+\n\x07targets\x18\x07 \x03(\x0b\x32\x1a.antiphon.router.v1.Target\x12\x30\n\x06models\x18\x08 \x03(\x0b\x32 .antiphon.router.v1.BackendModel\x12\x15\n\rmax_in_flight\x18\t \x01(\x05J\x06\x08\xe8\x07\x10\xd0\x0f\">\n\x0c\x42\x61\x63kendModel\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tnative_id\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t\"w\n\x13\x45xplainRouteRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x10\n\x08\x61\x66\x66inity\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61\x63he_affinity\x18\x04 \x01(\t\x12\x15\n\rafter_content\x18\x05 \x01(\t\"\xaf\x01\n\x14\x45xplainRouteResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x36\n\ncandidates\x18\x03 \x03(\x0b\x32\".antiphon.router.v1.RouteCandidate\x12\x15\n\rafter_content\x18\x04 \x01(\t\x12+\n\x07refusal\x18\x05 \x01(\x0b\x32\x1a.antiphon.llm.v1.CallError\"\xb5\x01\n\x0eRouteCandidate\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\t\x12\x11\n\tnative_id\x18\x03 \x01(\t\x12\x0c\n\x04tier\x18\x04 \x01(\x05\x12\r\n\x05share\x18\x05 \x01(\x01\x12\x14\n\x0clong_context\x18\x06 \x01(\x08\x12.\n\nblocked_by\x18\x07 \x03(\x0b\x32\x1a.antiphon.router.v1.Target\x12\x0b\n\x03why\x18\x08 \x01(\t\"<\n\x13ListBackendsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\xbd\x01\n\x14ListBackendsResponse\x12-\n\x08\x62\x61\x63kends\x18\x01 \x03(\x0b\x32\x1b.antiphon.router.v1.Backend\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12/\n\x06routes\x18\x03 \x01(\x0b\x32\x1f.antiphon.router.v1.RoutesInUse\x12,\n\x05\x66leet\x18\x04 \x01(\x0b\x32\x1d.antiphon.router.v1.FleetLink\"\x91\x01\n\x0bRoutesInUse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12-\n\tload_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08problems\x18\x03 \x03(\t\x12\x30\n\x0cproblem_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"l\n\tFleetLink\x12\r\n\x05store\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66\x61\x63ts\x18\x04 \x01(\x05\x32\xe4\x01\n\x12RouterAdminService\x12\x66\n\x0cListBackends\x12\'.antiphon.router.v1.ListBackendsRequest\x1a(.antiphon.router.v1.ListBackendsResponse\"\x03\x90\x02\x01\x12\x66\n\x0c\x45xplainRoute\x12\'.antiphon.router.v1.ExplainRouteRequest\x1a(.antiphon.router.v1.ExplainRouteResponse\"\x03\x90\x02\x01\x42K\n\x16\x64\x65v.antiphon.router.v1B\x0bRouterProtoP\x01Z\"antiphon.dev/go/router/v1;routerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61ntiphon/router/v1/router.proto\x12\x12\x61ntiphon.router.v1\x1a\x1b\x61ntiphon/llm/v1/error.proto\x1a\x1f\x61ntiphon/router/v1/health.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x01\n\x07\x42\x61\x63kend\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x14\n\x0cstate_domain\x18\x04 \x01(\t\x12+\n\x07summary\x18\x06 \x01(\x0b\x32\x1a.antiphon.router.v1.Target\x12+\n\x07targets\x18\x07 \x03(\x0b\x32\x1a.antiphon.router.v1.Target\x12\x30\n\x06models\x18\x08 \x03(\x0b\x32 .antiphon.router.v1.BackendModel\x12\x15\n\rmax_in_flight\x18\t \x01(\x05J\x06\x08\xe8\x07\x10\xd0\x0f\">\n\x0c\x42\x61\x63kendModel\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tnative_id\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t\"w\n\x13\x45xplainRouteRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x10\n\x08\x61\x66\x66inity\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61\x63he_affinity\x18\x04 \x01(\t\x12\x15\n\rafter_content\x18\x05 \x01(\t\"\xaf\x01\n\x14\x45xplainRouteResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x36\n\ncandidates\x18\x03 \x03(\x0b\x32\".antiphon.router.v1.RouteCandidate\x12\x15\n\rafter_content\x18\x04 \x01(\t\x12+\n\x07refusal\x18\x05 \x01(\x0b\x32\x1a.antiphon.llm.v1.CallError\"\xb5\x01\n\x0eRouteCandidate\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\t\x12\x11\n\tnative_id\x18\x03 \x01(\t\x12\x0c\n\x04tier\x18\x04 \x01(\x05\x12\r\n\x05share\x18\x05 \x01(\x01\x12\x14\n\x0clong_context\x18\x06 \x01(\x08\x12.\n\nblocked_by\x18\x07 \x03(\x0b\x32\x1a.antiphon.router.v1.Target\x12\x0b\n\x03why\x18\x08 \x01(\t\"!\n\x13\x45nableTargetRequest\x12\n\n\x02id\x18\x01 \x01(\t\"C\n\x14\x45nableTargetResponse\x12+\n\x07targets\x18\x01 \x03(\x0b\x32\x1a.antiphon.router.v1.Target\"<\n\x13ListBackendsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\xbd\x01\n\x14ListBackendsResponse\x12-\n\x08\x62\x61\x63kends\x18\x01 \x03(\x0b\x32\x1b.antiphon.router.v1.Backend\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12/\n\x06routes\x18\x03 \x01(\x0b\x32\x1f.antiphon.router.v1.RoutesInUse\x12,\n\x05\x66leet\x18\x04 \x01(\x0b\x32\x1d.antiphon.router.v1.FleetLink\"\x91\x01\n\x0bRoutesInUse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12-\n\tload_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08problems\x18\x03 \x03(\t\x12\x30\n\x0cproblem_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"l\n\tFleetLink\x12\r\n\x05store\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66\x61\x63ts\x18\x04 \x01(\x05\x32\xcc\x02\n\x12RouterAdminService\x12\x66\n\x0cListBackends\x12\'.antiphon.router.v1.ListBackendsRequest\x1a(.antiphon.router.v1.ListBackendsResponse\"\x03\x90\x02\x01\x12\x66\n\x0c\x45xplainRoute\x12\'.antiphon.router.v1.ExplainRouteRequest\x1a(.antiphon.router.v1.ExplainRouteResponse\"\x03\x90\x02\x01\x12\x66\n\x0c\x45nableTarget\x12\'.antiphon.router.v1.EnableTargetRequest\x1a(.antiphon.router.v1.EnableTargetResponse\"\x03\x90\x02\x02\x42K\n\x16\x64\x65v.antiphon.router.v1B\x0bRouterProtoP\x01Z\"antiphon.dev/go/router/v1;routerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUTERADMINSERVICE'].methods_by_name['ListBackends']._serialized_options = b'\220\002\001'
   _globals['_ROUTERADMINSERVICE'].methods_by_name['ExplainRoute']._loaded_options = None
   _globals['_ROUTERADMINSERVICE'].methods_by_name['ExplainRoute']._serialized_options = b'\220\002\001'
+  _globals['_ROUTERADMINSERVICE'].methods_by_name['EnableTarget']._loaded_options = None
+  _globals['_ROUTERADMINSERVICE'].methods_by_name['EnableTarget']._serialized_options = b'\220\002\002'
   _globals['_BACKEND']._serialized_start=151
   _globals['_BACKEND']._serialized_end=400
   _globals['_BACKENDMODEL']._serialized_start=402
@@ -49,14 +51,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINROUTERESPONSE']._serialized_end=763
   _globals['_ROUTECANDIDATE']._serialized_start=766
   _globals['_ROUTECANDIDATE']._serialized_end=947
-  _globals['_LISTBACKENDSREQUEST']._serialized_start=949
-  _globals['_LISTBACKENDSREQUEST']._serialized_end=1009
-  _globals['_LISTBACKENDSRESPONSE']._serialized_start=1012
-  _globals['_LISTBACKENDSRESPONSE']._serialized_end=1201
-  _globals['_ROUTESINUSE']._serialized_start=1204
-  _globals['_ROUTESINUSE']._serialized_end=1349
-  _globals['_FLEETLINK']._serialized_start=1351
-  _globals['_FLEETLINK']._serialized_end=1459
-  _globals['_ROUTERADMINSERVICE']._serialized_start=1462
-  _globals['_ROUTERADMINSERVICE']._serialized_end=1690
+  _globals['_ENABLETARGETREQUEST']._serialized_start=949
+  _globals['_ENABLETARGETREQUEST']._serialized_end=982
+  _globals['_ENABLETARGETRESPONSE']._serialized_start=984
+  _globals['_ENABLETARGETRESPONSE']._serialized_end=1051
+  _globals['_LISTBACKENDSREQUEST']._serialized_start=1053
+  _globals['_LISTBACKENDSREQUEST']._serialized_end=1113
+  _globals['_LISTBACKENDSRESPONSE']._serialized_start=1116
+  _globals['_LISTBACKENDSRESPONSE']._serialized_end=1305
+  _globals['_ROUTESINUSE']._serialized_start=1308
+  _globals['_ROUTESINUSE']._serialized_end=1453
+  _globals['_FLEETLINK']._serialized_start=1455
+  _globals['_FLEETLINK']._serialized_end=1563
+  _globals['_ROUTERADMINSERVICE']._serialized_start=1566
+  _globals['_ROUTERADMINSERVICE']._serialized_end=1898
 # @@protoc_insertion_point(module_scope)

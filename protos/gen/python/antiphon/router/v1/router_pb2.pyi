@@ -89,6 +89,18 @@ class RouteCandidate(_message.Message):
     why: str
     def __init__(self, backend: _Optional[str] = ..., replica: _Optional[str] = ..., native_id: _Optional[str] = ..., tier: _Optional[int] = ..., share: _Optional[float] = ..., long_context: bool = ..., blocked_by: _Optional[_Iterable[_Union[_health_pb2.Target, _Mapping]]] = ..., why: _Optional[str] = ...) -> None: ...
 
+class EnableTargetRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class EnableTargetResponse(_message.Message):
+    __slots__ = ("targets",)
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    targets: _containers.RepeatedCompositeFieldContainer[_health_pb2.Target]
+    def __init__(self, targets: _Optional[_Iterable[_Union[_health_pb2.Target, _Mapping]]] = ...) -> None: ...
+
 class ListBackendsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]

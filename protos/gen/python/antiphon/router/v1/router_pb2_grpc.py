@@ -48,6 +48,11 @@ class RouterAdminServiceStub(object):
                 request_serializer=antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteRequest.SerializeToString,
                 response_deserializer=antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteResponse.FromString,
                 _registered_method=True)
+        self.EnableTarget = channel.unary_unary(
+                '/antiphon.router.v1.RouterAdminService/EnableTarget',
+                request_serializer=antiphon_dot_router_dot_v1_dot_router__pb2.EnableTargetRequest.SerializeToString,
+                response_deserializer=antiphon_dot_router_dot_v1_dot_router__pb2.EnableTargetResponse.FromString,
+                _registered_method=True)
 
 
 class RouterAdminServiceServicer(object):
@@ -75,6 +80,20 @@ class RouterAdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EnableTarget(self, request, context):
+        """Has targets tried with the next call, before their time: what put them out
+        is mended, say a key or a bill. What is OPEN by failures of calls or
+        DISABLED is due for its probe at once; if that succeeds, calls return by
+        and by. A rate limit is not undercut, and what its health stream put out
+        waits for that. Of routers that share facts one probes, and the others hear.
+
+        Errors: NOT_FOUND (no target and no backend has that id), INVALID_ARGUMENT
+        (no id).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -87,6 +106,11 @@ def add_RouterAdminServiceServicer_to_server(servicer, server):
                     servicer.ExplainRoute,
                     request_deserializer=antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteRequest.FromString,
                     response_serializer=antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteResponse.SerializeToString,
+            ),
+            'EnableTarget': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableTarget,
+                    request_deserializer=antiphon_dot_router_dot_v1_dot_router__pb2.EnableTargetRequest.FromString,
+                    response_serializer=antiphon_dot_router_dot_v1_dot_router__pb2.EnableTargetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -147,6 +171,33 @@ class RouterAdminService(object):
             '/antiphon.router.v1.RouterAdminService/ExplainRoute',
             antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteRequest.SerializeToString,
             antiphon_dot_router_dot_v1_dot_router__pb2.ExplainRouteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableTarget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/antiphon.router.v1.RouterAdminService/EnableTarget',
+            antiphon_dot_router_dot_v1_dot_router__pb2.EnableTargetRequest.SerializeToString,
+            antiphon_dot_router_dot_v1_dot_router__pb2.EnableTargetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,7 +3,7 @@
 Text stays open to the end, because citations of it come after its last word.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from antiphon.llm.v1 import content_pb2, response_pb2
@@ -80,18 +80,16 @@ class Answer:
             self._blocks[key] = block
         return block
 
-    def say(self, block: Block, text: str, out: Events, logprobs: Iterable[response_pb2.TokenLogprob] = ()) -> None:
+    def say(self, block: Block, text: str, out: Events, logprobs: Sequence[response_pb2.TokenLogprob] = ()) -> None:
         """A delta. The first one that brings anything opens the part."""
         if block.held or not text.isascii():
             text, block.held = json_text.split_high(block.held + text)
-        tokens = list(logprobs)
-        if not text and not tokens:
+        if not text and not logprobs:
             return
         if not block.open:
             self._open(block, out)
-        event = _Event(part_index=block.index)
+        event = _Event(part_index=block.index, logprobs=logprobs)
         _set(event, block.kind, text, out)
-        event.logprobs.extend(tokens)
         out.append(event)
 
     def plan(self, text: str, out: Events) -> None:
@@ -101,13 +99,14 @@ class Answer:
         self.say(self._plan, text, out)
 
     def _open(self, block: Block, out: Events) -> None:
-        part = content_pb2.Part()
+        event = self._start(out)
+        part = event.part_start.part
         if block.kind == "reasoning":
             part.reasoning.visibility = content_pb2.ReasoningPart.VISIBILITY_FULL
             part.reasoning.label = block.label
         else:
             part.text.SetInParent()
-        block.index = self._start(part, out)
+        block.index = event.part_index
         block.open = True
 
     def end_content(self, position: int, out: Events) -> None:
@@ -126,7 +125,7 @@ class Answer:
         self._flush(block, out)
         if block.open:
             block.open = False
-            self._end(block.index, content_pb2.Part(), out)
+            self._end(block.index, out)
 
     def _flush(self, block: Block, out: Events) -> None:
         held, block.held = block.held, ""
@@ -144,11 +143,12 @@ class Answer:
         cited = value if isinstance(value, dict) else {}
         block = self._cited(cited)
         if block is None:
-            part = content_pb2.Part()
+            event = self._start(out)
+            part = event.part_start.part
             part.native.provider = NAME
             part.native.native_type = CITATION
             part.native.native_json = raw.decode("utf-8", "replace")
-            self._end(self._start(part, out), content_pb2.Part(), out)
+            self._end(event.part_index, out)
             return
         event = _Event(part_index=block.index)
         event.part_update.citations.append(read_citation(cited, raw))
@@ -189,8 +189,10 @@ class Answer:
         tool = _Tool(call_id or self._mint())
         self._tools.append(tool)
         self._tool_at[position] = tool
-        call = _Call(id=tool.id, name=name, kind=_Call.KIND_FUNCTION)
-        tool.index = self._start(content_pb2.Part(tool_call=call), out)
+        event = self._start(out)
+        call = event.part_start.part.tool_call
+        call.id, call.name, call.kind = tool.id, name, _Call.KIND_FUNCTION
+        tool.index = event.part_index
         return tool
 
     def _fragment(self, tool: _Tool, value: Any, out: Events) -> None:
@@ -217,15 +219,13 @@ class Answer:
 
     def _end_tool(self, tool: _Tool, state: _Call.InputState, out: Events) -> None:
         tool.open = False
-        tail = content_pb2.Part()
-        tail.tool_call.input_state = state
-        self._end(tool.index, tail, out)
+        self._end(tool.index, out).tail.tool_call.input_state = state
 
     # -- the end
 
     def finish(self, word: str, out: Events) -> None:
         """End all parts and the candidate."""
-        reason = FINISH.get(word, Finish.FINISH_REASON_OTHER)
+        reason = FINISH.get(word) or Finish.FINISH_REASON_OTHER
         self._end_plan(out)
         for block in self._blocks.values():
             self._end_block(block, out)
@@ -243,20 +243,18 @@ class Answer:
         event.candidate_end.native_reason = string(word)
         out.append(event)
 
-    def _start(self, part: content_pb2.Part, out: Events) -> int:
-        index = self._parts
+    def _start(self, out: Events) -> response_pb2.StreamEvent:
+        """The begin of a part, which the caller fills."""
+        event = _Event(part_index=self._parts)
         self._parts += 1
-        event = _Event(part_index=index)
-        event.part_start.part.CopyFrom(part)
         out.append(event)
-        return index
+        return event
 
-    def _end(self, index: int, tail: content_pb2.Part, out: Events) -> None:
+    def _end(self, index: int, out: Events) -> response_pb2.PartEnd:
         event = _Event(part_index=index)
         event.part_end.SetInParent()
-        if tail.WhichOneof("kind"):
-            event.part_end.tail.CopyFrom(tail)
         out.append(event)
+        return event.part_end
 
 
 def _is_whole(tool: _Tool) -> bool:

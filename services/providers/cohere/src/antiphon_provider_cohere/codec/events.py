@@ -56,10 +56,15 @@ def knows(value: Any, shape: Any) -> bool:
     """Whether every member of `value` has a meaning; null is no value."""
     if shape is READ or value is None:
         return True
-    if type(value) is dict and type(shape) is dict:
-        return all(knows(member, shape.get(name)) for name, member in value.items())
-    if type(value) is list and type(shape) is dict:
-        return all(knows(item, shape) for item in value)
+    if type(shape) is dict:
+        if type(value) is dict:
+            for name, member in value.items():
+                known = shape.get(name)
+                # Most are read as they are; what need not be asked is not.
+                if known is not READ and member is not None and not knows(member, known):
+                    return False
+            return True
+        return type(value) is list and all(knows(item, shape) for item in value)
     if type(shape) is frozenset:
         return type(value) is str and value in shape
     return shape is EMPTY and not value

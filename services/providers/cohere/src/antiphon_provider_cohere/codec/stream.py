@@ -120,10 +120,12 @@ class ChatStream(EventStream):
         if shape is None:
             self._unheard(kind, name, payload)
             return
-        self._begin(event)
-        if not self._native and self._news(kind, event, shape):
+        if not self._started:
+            self._begin(event)
+        if not self._native and not knows(event, shape) and self._news(kind, event, shape):
             self._tell(name, payload)
-        self._apply(kind, event, payload)
+        if (handle := _HANDLERS.get(kind)) is not None:
+            handle(self, event, payload)
         if not self._content and self._answer.begun:
             self._release()
 
@@ -150,9 +152,7 @@ class ChatStream(EventStream):
             self._tell(name or kind, payload)
 
     def _news(self, kind: str, event: dict[str, Any], shape: Any) -> bool:
-        """Whether there is a member without a meaning here whose value was not told before."""
-        if knows(event, shape):
-            return False
+        """Whether a member without a meaning here has a value that was not told before."""
         news = False
         for path, text in unknown(event, shape):
             news |= self._told.get((kind, *path)) != text
@@ -160,8 +160,6 @@ class ChatStream(EventStream):
         return news
 
     def _begin(self, event: dict[str, Any]) -> None:
-        if self._started:
-            return
         self._started = True
         start = _Event()
         start.start.provider_request_id = self._request_id
@@ -170,42 +168,40 @@ class ChatStream(EventStream):
         self._out.append(start)
         self._out += [_Event(warning=warning) for warning in self._warnings]
 
-    def _apply(self, kind: str, event: dict[str, Any], payload: bytes) -> None:
-        out, answer = self._out, self._answer
-        index = event.get("index")
-        position = index if type(index) is int else 0
-        if kind in ("content-start", "content-delta"):
-            self._say(position, event, payload)
-        elif kind == "tool-plan-delta":
-            answer.plan(_text(_message(event, "tool_plan")), out)
-        elif kind in ("tool-call-start", "tool-call-delta"):
-            calls = _message(event, "tool_calls")
-            more = answer.call if kind == "tool-call-start" else answer.call_more
-            # One object; a list is what imitators send.
-            for offset, call in enumerate(calls if isinstance(calls, list) else [calls]):
-                more(position + offset, call, out)
-        elif kind == "content-end":
-            answer.end_content(position, out)
-        elif kind == "tool-call-end":
-            answer.end_call(position, out)
-        elif kind == "citation-start":
-            self._cite(event, payload)
-        elif kind == "message-end":
-            self._finish(event, payload)
-
-    def _say(self, position: int, event: dict[str, Any], payload: bytes) -> None:
+    def _said(self, event: dict[str, Any], payload: bytes) -> None:
         content = _message(event, "content")
         if not isinstance(content, dict):
             return
-        logprobs = event.get("logprobs")
+        position, logprobs = _position(event), event.get("logprobs")
         for member in ("thinking", "text"):
             if (text := content.get(member)) is None and not (member == "text" and logprobs):
                 continue
             block = self._answer.block(position, member)
-            self._answer.say(block, _text(text), self._out, read_logprobs(logprobs))
+            self._answer.say(block, _text(text), self._out, read_logprobs(logprobs) if logprobs else ())
             logprobs = None
             if block is not self._plain and block.open and self._lessons:
                 self._learn(block, member, event, payload)
+
+    def _said_end(self, event: dict[str, Any], payload: bytes) -> None:
+        self._answer.end_content(_position(event), self._out)
+
+    def _planned(self, event: dict[str, Any], payload: bytes) -> None:
+        self._answer.plan(_text(_message(event, "tool_plan")), self._out)
+
+    def _called(self, event: dict[str, Any], payload: bytes) -> None:
+        self._calls(event, self._answer.call)
+
+    def _called_more(self, event: dict[str, Any], payload: bytes) -> None:
+        self._calls(event, self._answer.call_more)
+
+    def _calls(self, event: dict[str, Any], take: Callable[[int, Any, Events], None]) -> None:
+        calls = _message(event, "tool_calls")
+        # One object; a list is what imitators send.
+        for position, call in enumerate(calls if isinstance(calls, list) else [calls], _position(event)):
+            take(position, call, self._out)
+
+    def _called_end(self, event: dict[str, Any], payload: bytes) -> None:
+        self._answer.end_call(_position(event), self._out)
 
     def _learn(self, block: Block, member: str, event: dict[str, Any], payload: bytes) -> None:
         self._lessons -= 1
@@ -276,6 +272,25 @@ class ChatStream(EventStream):
                 provider_request_id=self._request_id,
             )
         )
+
+
+_Handler = Callable[[ChatStream, dict[str, Any], bytes], None]
+_HANDLERS: Final[dict[str, _Handler]] = {
+    "content-start": ChatStream._said,
+    "content-delta": ChatStream._said,
+    "content-end": ChatStream._said_end,
+    "tool-plan-delta": ChatStream._planned,
+    "tool-call-start": ChatStream._called,
+    "tool-call-delta": ChatStream._called_more,
+    "tool-call-end": ChatStream._called_end,
+    "citation-start": ChatStream._cite,
+    "message-end": ChatStream._finish,
+}
+
+
+def _position(event: dict[str, Any]) -> int:
+    index = event.get("index")
+    return index if type(index) is int else 0
 
 
 def _message(event: dict[str, Any], member: str) -> Any:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from antiphon.llm.v1 import usage_pb2
 
-_HEADLINE: Final = frozenset({"input_tokens", "output_tokens"})
+_HEADLINE: Final = ("input_tokens", "output_tokens")
 
 
 def read_usage(value: dict[str, Any], native_json: str) -> usage_pb2.Usage:
@@ -16,7 +16,7 @@ def read_usage(value: dict[str, Any], native_json: str) -> usage_pb2.Usage:
     usage = usage_pb2.Usage(source=usage_pb2.Usage.SOURCE_PROVIDER, native_json=native_json)
     billed = _object(value, "billed_units")
     raw = _object(value, "tokens")
-    for name in sorted(_HEADLINE):
+    for name in _HEADLINE:
         count = _count(billed.get(name, raw.get(name)))
         if count is not None:
             setattr(usage, name, count)
