@@ -74,8 +74,9 @@ def two_of(count: int, dice: Dice) -> tuple[int, int]:
 
 def is_cheaper(one: Load, other: Load, now: float) -> bool:
     """Whether a call costs less at `one`."""
-    costs = _costs((one, other), now)
-    return costs[0] < costs[1]
+    if _is_timed(one, now) and _is_timed(other, now):
+        return _cost(one) < _cost(other)
+    return one.in_flight < other.in_flight
 
 
 def _drawn(choices: Sequence[Weighted], now: float, dice: Dice) -> int:
@@ -85,9 +86,16 @@ def _drawn(choices: Sequence[Weighted], now: float, dice: Dice) -> int:
 
 
 def _costs(loads: Sequence[Load], now: float) -> list[float]:
-    # An average that nobody refreshed is not held against a replica, or a bad one would never be asked again. Times
-    # count only where all are known: one that was never asked must not win everything until its first answer.
-    timed = all(load.first_content_s is not None and now - load.updated <= FORGOTTEN_AFTER_S for load in loads)
-    if not timed:
-        return [load.in_flight + 1.0 for load in loads]
-    return [(load.in_flight + 1) * max(load.first_content_s or 0.0, FASTEST_S) for load in loads]
+    # Times count only where all are known: one that was never asked must not win everything until its first answer.
+    if all(_is_timed(load, now) for load in loads):
+        return [_cost(load) for load in loads]
+    return [load.in_flight + 1.0 for load in loads]
+
+
+def _is_timed(load: Load, now: float) -> bool:
+    # An average that nobody refreshed is not held against a replica, or a bad one would never be asked again.
+    return load.first_content_s is not None and now - load.updated <= FORGOTTEN_AFTER_S
+
+
+def _cost(load: Load) -> float:
+    return (load.in_flight + 1) * max(load.first_content_s or 0.0, FASTEST_S)

@@ -49,7 +49,12 @@ class Block(NamedTuple):
 
 def in_flight(backend: Backend, fleet: Fleet) -> int:
     """Calls that run at `backend` now."""
-    return sum(fleet.loads.get(replica.key, IDLE).in_flight for replica in fleet.replicas.get(backend.id, ()))
+    calls, loads = 0, fleet.loads
+    for replica in fleet.replicas.get(backend.id, ()):
+        load = loads.get(replica.key)
+        if load is not None:
+            calls += load.in_flight
+    return calls
 
 
 def stored(fleet: Fleet, key: TargetKey) -> Health:

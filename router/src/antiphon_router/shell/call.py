@@ -7,7 +7,6 @@ opened ─> begin ─> attempt ─┬─> content: answered with the trailers of
 """
 
 import math
-from collections.abc import Sequence
 from typing import Final, NoReturn
 
 import grpc
@@ -24,6 +23,7 @@ from antiphon_router.core.values import AfterContent
 from antiphon_router.shell.ask import NONE, Wishes
 from antiphon_router.shell.effects import has_effects
 from antiphon_router.shell.failures import Wreck, failure_of, placed, refused
+from antiphon_router.shell.outgoing import Pairs
 from antiphon_router.shell.record import failed_attempt, lost_attempt, plain_router_end, router_end
 from antiphon_router.shell.roster import Roster, Running
 from antiphon_router.shell.wire import end_of, estimated_usage
@@ -135,10 +135,10 @@ class Call:
             return headers
         return (*headers, (metadata.AFTER_CONTENT, self.after_content.lower()))
 
-    def outgoing(self, running: Running) -> Sequence[tuple[str, str]]:
+    def outgoing(self, running: Running) -> Pairs:
         """Metadata for the adapter. Nothing of the caller's but its trace and request id is passed on."""
         attempt = running.attempt
-        outgoing = (
+        pairs = (
             (metadata.MODEL_NATIVE, attempt.candidate.model),
             (metadata.ATTEMPT, f"{attempt.number}/{self._most(attempt) if self._native else MAX_FAILURES}"),
             (metadata.ATTEMPT_ID, f"{self.own_id}-{attempt.number}"),
@@ -147,8 +147,8 @@ class Call:
         )
         limit_s = self.policy.first_content_timeout_s
         if limit_s is None:
-            return outgoing
-        return (*outgoing, (metadata.FIRST_CONTENT, str(round(limit_s * 1000))))
+            return Pairs(*pairs)
+        return Pairs(*pairs, (metadata.FIRST_CONTENT, str(round(limit_s * 1000))))
 
     def _most(self, attempt: Attempt) -> int:
         """The number of the last attempt there can be: what that ends in, an adapter of native calls passes on."""

@@ -28,7 +28,7 @@ class Peer(Protocol):
         """Its address as gRPC writes it, "ipv4:127.0.0.1:5000"."""
         ...
 
-    def auth_context(self) -> Mapping[str, object]:
+    def auth_context(self) -> Mapping[str, Iterable[object]]:
         """What its certificate says."""
         ...
 
@@ -126,7 +126,7 @@ def identity(peer: Peer) -> str:
     proven = peer.auth_context()
     for kind in ("x509_subject_alternative_name", "x509_common_name"):
         values = proven.get(kind)
-        if not isinstance(values, Iterable):
+        if not values:
             continue
         names = [value.decode(errors="replace") for value in values if isinstance(value, bytes)]
         if kind == "x509_subject_alternative_name":

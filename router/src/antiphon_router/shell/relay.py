@@ -7,6 +7,8 @@
 Forbids itself: decoding a frame of a stream that goes well.
 """
 
+from collections.abc import Awaitable
+
 from antiphon.llm.v1 import error_pb2
 from antiphon_contract.errors import end_trailer
 from antiphon_router.shell.call import Answer, Call, Context, Trailer
@@ -66,12 +68,12 @@ class Relay:
         await self._announce()
         await self._write(first)
 
-    async def forward(self, frame: bytes) -> None:
+    def forward(self, frame: bytes) -> Awaitable[None]:
         """Pass on a `frame` after the first."""
         if is_numbered(frame):
             self._answer_bytes += len(frame)
             self._last = frame
-        await self._context.write(frame)
+        return self._context.write(frame)
 
     async def _announce(self) -> None:
         attempts = self._call.attempts
@@ -161,8 +163,8 @@ class TunnelRelay(Relay):
     async def _announce(self) -> None:
         pass
 
-    async def forward(self, frame: bytes) -> None:
-        await self._context.write(frame)
+    def forward(self, frame: bytes) -> Awaitable[None]:
+        return self._context.write(frame)
 
     async def finished(self, trailers: tuple[Trailer, ...]) -> Wreck | None:
         await self._complete(end_in(trailers))

@@ -3,6 +3,7 @@
 Forbids itself: decoding in a call that goes well.
 """
 
+import functools
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -37,6 +38,8 @@ def model_of(body: bytes) -> str:
 
 
 def _model(body: bytes) -> str:
+    if len(body) > 1 and body[0] == _MODEL_TAG and body[1] < 0x80 and len(body) >= body[1] + 2:
+        return body[2 : body[1] + 2].decode()
     start = _model_start(body)
     if start is None:
         return ""
@@ -207,8 +210,9 @@ def end_of(error: error_pb2.CallError) -> response_pb2.ResponseEnd:
     return end
 
 
+@functools.lru_cache(maxsize=32)
 def used_tokens(end: bytes) -> tuple[int, int] | None:
-    """Input and output tokens in a terminal record; None where it tells none."""
+    """Input and output tokens in a terminal record; None where it tells none. Of each record asked more than once."""
     try:
         record = response_pb2.ResponseEnd.FromString(end)
     except DecodeError:

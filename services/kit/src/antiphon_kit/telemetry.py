@@ -119,7 +119,11 @@ OFF: Final[Telemetry] = _Off()
 
 def trace_metadata(invocation_metadata: Metadata) -> TraceMetadata:
     """The W3C trace context among `invocation_metadata`."""
-    return tuple((key, value) for key, value in invocation_metadata if key in metadata.TRACE and isinstance(value, str))
+    found: TraceMetadata = ()
+    for key, value in invocation_metadata:
+        if key in metadata.TRACE and isinstance(value, str):
+            found = (*found, (key, value))
+    return found
 
 
 def open_telemetry(settings: ServiceSettings, service: str) -> Telemetry:

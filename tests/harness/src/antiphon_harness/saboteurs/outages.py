@@ -86,8 +86,8 @@ SABOTEURS: Final[tuple[Saboteur, ...]] = (
         edits=(
             Edit(
                 _ROUTER,
-                "[(load.in_flight + 1) * max(load.first_content_s or 0.0, FASTEST_S) for load in loads]",
-                "[1.0 for _ in loads]",
+                "return (load.in_flight + 1) * max(load.first_content_s or 0.0, FASTEST_S)",
+                "return 1.0",
             ),
             Edit(
                 _ROUTER,
