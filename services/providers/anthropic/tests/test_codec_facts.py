@@ -43,6 +43,8 @@ def test_what_is_not_told_stays_unknown():
     assert not found.HasField("cache_write_input_tokens")
     for nonsense in (-1, 2**31, 1.5, True, "3", None):
         assert not usage({"input_tokens": nonsense, "output_tokens": nonsense}).HasField("input_tokens")
+        thinking = usage({"output_tokens_details": {"thinking_tokens": nonsense}})
+        assert not thinking.HasField("reasoning_output_tokens")
     assert usage({"input_tokens": 2**31 - 1, "cache_read_input_tokens": 9}).input_tokens == 2**31 - 1
 
 

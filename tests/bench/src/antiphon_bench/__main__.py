@@ -34,7 +34,7 @@ def main() -> int:
                 text = uvloop.run(compare.run(options.out, options.cache, Path(scratch), rounds or 5))
             else:
                 profiles = options.cache if options.profile else None
-                text = uvloop.run(run.run(options.out, Path(scratch), rounds or 7, profiles))
+                text = uvloop.run(run.run(options.out, Path(scratch), rounds or 15, profiles))
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -47,7 +47,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "command", nargs="?", default="figures", choices=("figures", "peers", "serve-echo", "serve-vendor")
     )
-    parser.add_argument("--rounds", type=int, default=0, help="alternating rounds (7; peers: 5); at least 3")
+    parser.add_argument("--rounds", type=int, default=0, help="alternating rounds (15; peers: 5); at least 3")
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="where the result pages go")
     parser.add_argument("--cache", type=Path, default=Path(".cache/bench").absolute(), help="other gateways, profiles")
     parser.add_argument("--profile", action="store_true", help="keep the whole profiles of what misses its bound")

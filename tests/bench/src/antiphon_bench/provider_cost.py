@@ -14,8 +14,8 @@ from antiphon_bench.adapter import Adapter
 from antiphon_bench.dialects import DIALECTS
 from antiphon_bench.sdk import Yardstick
 
-UNARY_PER_ROUND: Final = 120
-STREAMS_PER_ROUND: Final = 24
+UNARY_PER_ROUND: Final = 60
+STREAMS_PER_ROUND: Final = 16
 _AT_ONCE: Final = 8
 
 Work = Callable[[], Awaitable[Any]]

@@ -13,8 +13,8 @@ from antiphon_bench.processes import BenchError, Running, cpu_s
 from antiphon_bench.services import running_echo, running_router
 
 CONCURRENCY: Final = 8
-CALLS_PER_ROUND: Final = 2400
-STREAMS_PER_ROUND: Final = 160
+CALLS_PER_ROUND: Final = 1600
+STREAMS_PER_ROUND: Final = 96
 _CALL_S: Final = 30.0
 
 Load = Callable[[grpc.aio.Channel, int], Awaitable[None]]

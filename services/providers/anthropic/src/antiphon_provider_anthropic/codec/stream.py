@@ -138,20 +138,17 @@ class MessageStream(EventStream):
             return
         before = len(self._out)
         try:
-            self._event(name, payload)
+            try:
+                event = json_text.read_strictly(payload)
+            except json_text.REFUSED:
+                event = self._tolerant(payload)
+            self._general(name, event, payload)
         except RecursionError:
             raise self._failures.protocol("bad_json", "it sent something that is nested too deeply") from None
         if self._native:
             self._attach(before, name, payload)
 
     # -- events
-
-    def _event(self, name: str, payload: bytes) -> None:
-        try:
-            event = json_text.read_strictly(payload)
-        except json_text.REFUSED:
-            event = self._tolerant(payload)
-        self._general(name, event, payload)
 
     def _tolerant(self, payload: bytes) -> Any:
         try:

@@ -14,6 +14,13 @@ from antiphon_wires import json_text
 
 _TTL: Final = re.compile(r"ephemeral_([0-9]+[smhd])_input_tokens")
 _CALLS: Final = re.compile(r"([a-z0-9_]+)_requests")
+_INPUTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_COUNTS: Final = (*_INPUTS, "output_tokens")
+_FIELDS: Final = {
+    "output_tokens": "output_tokens",
+    "cache_read_input_tokens": "cache_read_input_tokens",
+    "cache_creation_input_tokens": "cache_write_input_tokens",
+}
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -48,24 +55,20 @@ class UsageSum:
 def read_usage(value: dict[str, Any], native_json: str) -> usage_pb2.Usage:
     """`value` is the vendor's usage object, `native_json` the same verbatim."""
     usage = usage_pb2.Usage(source=usage_pb2.Usage.SOURCE_PROVIDER, native_json=native_json)
-    fresh = _count(value.get("input_tokens"))
-    read = _count(value.get("cache_read_input_tokens"))
-    written = _count(value.get("cache_creation_input_tokens"))
-    if fresh is not None:
-        usage.input_tokens = min(fresh + (read or 0) + (written or 0), 2**31 - 1)
-    thinking = _count(_object(value, "output_tokens_details").get("thinking_tokens"))
-    for field, count in (
-        ("output_tokens", _count(value.get("output_tokens"))),
-        ("cache_read_input_tokens", read),
-        ("cache_write_input_tokens", written),
-        ("reasoning_output_tokens", thinking),
-    ):
-        if count is not None:
-            setattr(usage, field, count)
+    counts = {name: count for name in _COUNTS if name in value and (count := _count(value[name])) is not None}
+    if "input_tokens" in counts:
+        usage.input_tokens = min(sum(counts.get(name, 0) for name in _INPUTS), 2**31 - 1)
+    for name, field in _FIELDS.items():
+        if name in counts:
+            setattr(usage, field, counts[name])
+    if isinstance(details := value.get("output_tokens_details"), dict):
+        thinking = _count(details.get("thinking_tokens"))
+        if thinking is not None:
+            usage.reasoning_output_tokens = thinking
     # Looking at a protobuf map makes one.
-    if created := _object(value, "cache_creation"):
+    if isinstance(created := value.get("cache_creation"), dict) and created:
         _fill(usage.cache_write_by_ttl, _TTL, created)
-    if used := _object(value, "server_tool_use"):
+    if isinstance(used := value.get("server_tool_use"), dict) and used:
         _fill(usage.provider_tool_calls, _CALLS, used)
     return usage
 
@@ -75,11 +78,6 @@ def _fill(target: Any, pattern: re.Pattern[str], counts: dict[str, Any]) -> None
         match, count = pattern.fullmatch(member), _count(value)
         if match is not None and count is not None:
             target[match[1]] = count
-
-
-def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
-    member = value.get(name)
-    return member if isinstance(member, dict) else {}
 
 
 def _count(value: object) -> int | None:
