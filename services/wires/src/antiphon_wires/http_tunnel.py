@@ -23,6 +23,20 @@ Classify = Callable[[int, Mapping[str, str], bytes], error_pb2.CallError]
 """Status, headers with names in lower case and the first bytes of the body, to what they mean."""
 
 
+def parted(headers: Mapping[str, str], common: tuple[str, ...]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """What an SDK would send, as credentials, which say who pays, and defaults, which a caller may replace.
+
+    `common`: how the names, in lower case, begin of what the SDK sends to everybody.
+    """
+    credentials, defaults = {}, {}
+    for name, value in headers.items():
+        if not name.lower().startswith(common):
+            credentials[name] = value
+        elif name.lower() != "accept":
+            defaults[name] = value
+    return credentials, defaults
+
+
 @dataclass(frozen=True, slots=True)
 class Tunnel:
     """The way to one vendor.

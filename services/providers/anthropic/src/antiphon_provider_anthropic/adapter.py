@@ -132,7 +132,7 @@ class AnthropicAdapter:
         async with self.keys.lease(job.model, job) as key:
             classify = partial(_classified, job.model, key)
             tunnel = Tunnel(self._egress, self._vendor.base_url, classify, ACCOUNT_HEADERS, key)
-            pieces = tunnel.stream(job, self._vendor.credentials(key.secret), self._vendor.defaults(key.secret))
+            pieces = tunnel.stream(job, *self._vendor.parted_headers(key.secret))
             async with contextlib.aclosing(pieces):  # type: ignore[type-var]  # it is a generator
                 async for piece in pieces:
                     yield piece

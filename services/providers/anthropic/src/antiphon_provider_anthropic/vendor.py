@@ -15,7 +15,7 @@ from antiphon.llm.v1 import error_pb2
 from antiphon_contract.errors import CallFailure, Reason, call_error
 from antiphon_kit.secrets import Secret
 from antiphon_provider_anthropic.codec import ERRORS, NAME
-from antiphon_wires import classification, json_text
+from antiphon_wires import classification, http_tunnel, json_text
 
 _NO_KEY: Final = "none"
 # What the SDK sends to everybody; the rest of its defaults are the account's, from ANTHROPIC_CUSTOM_HEADERS.
@@ -52,17 +52,9 @@ class Vendor:
             headers = self._headers[key] = {**common, **self._authorization(key)}
         return headers
 
-    def credentials(self, key: Secret) -> Mapping[str, str]:
-        """Of `headers`, what says who pays."""
-        return {name: value for name, value in self.headers(key).items() if not name.lower().startswith(_COMMON)}
-
-    def defaults(self, key: Secret) -> Mapping[str, str]:
-        """Of `headers`, what a caller may replace."""
-        return {
-            name: value
-            for name, value in self.headers(key).items()
-            if name.lower().startswith(_COMMON) and name.lower() != "accept"
-        }
+    def parted_headers(self, key: Secret) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """`headers` as credentials and defaults, see http_tunnel."""
+        return http_tunnel.parted(self.headers(key), _COMMON)
 
     def _authorization(self, key: Secret) -> Mapping[str, str]:
         return self._client.with_options(api_key=key.reveal()).auth_headers

@@ -160,7 +160,7 @@ class OpenAIChatAdapter:
                 native.ACCOUNT_HEADERS,
                 key,
             )
-            pieces = tunnel.stream(job, self._vendor.credentials(key.secret), self._vendor.defaults(key.secret))
+            pieces = tunnel.stream(job, *self._vendor.parted_headers(key.secret))
             async with contextlib.aclosing(pieces):  # type: ignore[type-var]  # it is a generator
                 async for piece in pieces:
                     yield piece

@@ -16,7 +16,7 @@ import openai
 from antiphon.llm.v1 import error_pb2, models_pb2
 from antiphon_contract.errors import CallFailure, Reason, call_error
 from antiphon_kit.secrets import Secret
-from antiphon_wires import classification, json_text
+from antiphon_wires import classification, http_tunnel, json_text
 from antiphon_wires.openai_chat.dialect import Dialect, support
 
 _NO_KEY: Final = "none"
@@ -60,17 +60,9 @@ class Vendor:
             headers = self._headers[key] = {**common, **self._authorization(key), "Accept": "text/event-stream"}
         return headers
 
-    def credentials(self, key: Secret) -> Mapping[str, str]:
-        """Of `headers`, what says who pays."""
-        return {name: value for name, value in self.headers(key).items() if not name.lower().startswith(_COMMON)}
-
-    def defaults(self, key: Secret) -> Mapping[str, str]:
-        """Of `headers`, what a caller may replace."""
-        return {
-            name: value
-            for name, value in self.headers(key).items()
-            if name.lower().startswith(_COMMON) and name.lower() != "accept"
-        }
+    def parted_headers(self, key: Secret) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """`headers` as credentials and defaults, see http_tunnel."""
+        return http_tunnel.parted(self.headers(key), _COMMON)
 
     def _authorization(self, key: Secret) -> Mapping[str, str]:
         return self._client.with_options(api_key=key.reveal()).auth_headers if key else {}
