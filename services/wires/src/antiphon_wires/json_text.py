@@ -140,3 +140,15 @@ def quote(text: str) -> str:
 def dump(value: Any) -> str:
     """A value that `read` gave, as JSON text again; for what cannot be kept as it was."""
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+
+
+def string(value: dict[str, Any], name: str) -> str:
+    """The member `name` if it is a string, else ""."""
+    member = value.get(name)
+    return member if isinstance(member, str) else ""
+
+
+def objects(value: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The objects in the list `name`; [] if it is none."""
+    members = value.get(name)
+    return [member for member in members if isinstance(member, dict)] if isinstance(members, list) else []

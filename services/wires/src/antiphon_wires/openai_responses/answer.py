@@ -1,67 +1,26 @@
 """Owns what the items of one answer share: the numbering of parts, their deltas, state that goes with them."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from antiphon.llm.v1 import content_pb2, response_pb2
 from antiphon_wires import json_text
-from antiphon_wires.event_stream import Events, malformed
+from antiphon_wires.answer_parts import AnswerParts
+from antiphon_wires.event_stream import Events
 
 _Event = response_pb2.StreamEvent
 
 
-class Answer:
-    """The parts of one answer, in the order in which they begin. `mint`: ids for calls of a vendor that gives none."""
+class Answer(AnswerParts):
+    """The parts of one answer, and what its items say of it."""
 
     def __init__(self, provider: str, state_domain: str, mint: Callable[[], str]) -> None:
-        self.parts = 0
-        self.model = ""
-        """As the vendor reports it."""
+        super().__init__(provider, state_domain, mint)
         self.refused = False
         self.called = False
         """There is a call that the client has to answer."""
         self.stored = False
         """The vendor keeps the answer."""
-        self.provider = provider
         self.key = f"{provider}/responses"
-        self.mint = mint
-        self.state_domain = state_domain
-
-    def start(self, part: content_pb2.Part, out: Events) -> int:
-        """Begin the next part; returns its index."""
-        event = _Event(part_index=self.parts)
-        event.part_start.part.CopyFrom(part)
-        out.append(event)
-        self.parts += 1
-        return self.parts - 1
-
-    def say(
-        self, index: int, field: str, text: str, out: Events, logprobs: Iterable[response_pb2.TokenLogprob] = ()
-    ) -> None:
-        """A delta of text, if there is any."""
-        text, lone = json_text.mend(text)
-        if lone:
-            out.append(malformed("half of a surrogate pair became U+FFFD"))
-        event = _Event(part_index=index)
-        setattr(event, field, text)
-        event.logprobs.extend(logprobs)
-        if text or event.logprobs:
-            out.append(event)
-
-    def end(self, index: int, tail: content_pb2.Part | None, out: Events) -> None:
-        """End a part; `tail` holds what was not streamed."""
-        event = _Event(part_index=index)
-        event.part_end.SetInParent()
-        if tail is not None:
-            event.part_end.tail.CopyFrom(tail)
-        out.append(event)
-
-    def state(self, kind: str, value: str) -> content_pb2.OpaqueState:
-        """State that only this vendor can read, as received."""
-        data = value.encode("utf-8", "replace")
-        return content_pb2.OpaqueState(
-            issuer=self.provider, kind=kind, data=data, state_domain=self.state_domain, model=self.model
-        )
 
 
 class Spoken:
@@ -122,15 +81,3 @@ class Spoken:
         self.begin(out)
         self.flush(out)
         self._answer.end(self.index, tail, out)
-
-
-def string(value: dict[str, Any], name: str) -> str:
-    """The member `name` if it is a string, else ""."""
-    member = value.get(name)
-    return member if isinstance(member, str) else ""
-
-
-def objects(value: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The objects in the list `name`; [] if it is none."""
-    members = value.get(name)
-    return [member for member in members if isinstance(member, dict)] if isinstance(members, list) else []

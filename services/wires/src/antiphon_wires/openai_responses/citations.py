@@ -3,8 +3,9 @@
 from typing import Any
 
 from antiphon.llm.v1 import content_pb2
+from antiphon_wires.json_text import string
 from antiphon_wires.openai_chat.usage import count
-from antiphon_wires.openai_responses.answer import Answer, string
+from antiphon_wires.openai_responses.answer import Answer
 
 
 def read_citation(annotation: dict[str, Any], native_json: str, answer: Answer) -> content_pb2.Citation:

@@ -7,7 +7,7 @@ import msgspec
 
 from antiphon.llm.v1 import response_pb2
 from antiphon_wires import json_text
-from antiphon_wires.openai_responses.answer import objects, string
+from antiphon_wires.json_text import objects, string
 from antiphon_wires.openai_responses.members import RESPONSE
 
 _ENVELOPE: Final = frozenset({"type", "sequence_number", "obfuscation", "response"})

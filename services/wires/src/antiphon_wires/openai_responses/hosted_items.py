@@ -8,7 +8,8 @@ from typing import Any, Final
 from antiphon.llm.v1 import content_pb2
 from antiphon_wires import json_text
 from antiphon_wires.event_stream import Events
-from antiphon_wires.openai_responses.answer import Answer, string
+from antiphon_wires.json_text import string
+from antiphon_wires.openai_responses.answer import Answer
 from antiphon_wires.openai_responses.items import CallItem, Item, MessageItem, ReasoningItem
 from antiphon_wires.openai_responses.state import COMPACTED
 

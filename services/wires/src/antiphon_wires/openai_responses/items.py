@@ -11,8 +11,9 @@ import msgspec
 from antiphon.llm.v1 import content_pb2
 from antiphon_wires import json_text
 from antiphon_wires.event_stream import Events, malformed
+from antiphon_wires.json_text import objects, string
 from antiphon_wires.openai_chat.logprobs import read_logprobs
-from antiphon_wires.openai_responses.answer import Answer, Spoken, objects, string
+from antiphon_wires.openai_responses.answer import Answer, Spoken
 from antiphon_wires.openai_responses.citations import read_citation
 from antiphon_wires.openai_responses.state import ENCRYPTED, REASONING_ID
 

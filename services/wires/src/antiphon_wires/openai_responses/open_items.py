@@ -7,7 +7,8 @@ import msgspec
 
 from antiphon_wires import json_text
 from antiphon_wires.event_stream import Events
-from antiphon_wires.openai_responses.answer import Answer, string
+from antiphon_wires.json_text import string
+from antiphon_wires.openai_responses.answer import Answer
 from antiphon_wires.openai_responses.hosted_items import open_item
 from antiphon_wires.openai_responses.items import CallItem, Item
 

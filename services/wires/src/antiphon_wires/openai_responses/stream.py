@@ -24,10 +24,11 @@ from antiphon.llm.v1 import error_pb2, response_pb2
 from antiphon_contract.errors import CallFailure
 from antiphon_wires import json_text
 from antiphon_wires.event_stream import Events, EventStream, malformed
+from antiphon_wires.json_text import string
 from antiphon_wires.openai_chat.dialect import Dialect
 from antiphon_wires.openai_chat.logprobs import read_logprobs
 from antiphon_wires.openai_responses import facts
-from antiphon_wires.openai_responses.answer import Answer, Spoken, string
+from antiphon_wires.openai_responses.answer import Answer, Spoken
 from antiphon_wires.openai_responses.citations import read_citation
 from antiphon_wires.openai_responses.failures import Failures
 from antiphon_wires.openai_responses.hosted_items import HostedCall

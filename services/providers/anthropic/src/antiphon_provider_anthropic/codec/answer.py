@@ -19,7 +19,9 @@ from antiphon_provider_anthropic.codec.scope import (
     Sources,
 )
 from antiphon_wires import json_text
+from antiphon_wires.answer_parts import AnswerParts
 from antiphon_wires.event_stream import Events, malformed
+from antiphon_wires.json_text import objects, string
 
 _Event = response_pb2.StreamEvent
 _Call = content_pb2.ToolCall
@@ -43,50 +45,12 @@ _TOOL: Final = frozenset({"type", "id", "name", "input"})
 _COMPACTION: Final = frozenset({"type", "content", "encrypted_content", "signature"})
 
 
-class Answer:
-    """What the blocks of one answer share. `mint`: ids for calls of a vendor that gives none."""
+class Answer(AnswerParts):
+    """What the blocks of one answer share."""
 
     def __init__(self, state_domain: str, sources: Sources, mint: Callable[[], str]) -> None:
-        self.parts = 0
-        self.model = ""
-        """As the vendor reports it."""
+        super().__init__(NAME, state_domain, mint)
         self.sources = sources
-        self.mint = mint
-        self._state_domain = state_domain
-
-    def start(self, part: content_pb2.Part, out: Events) -> int:
-        """Begin the next part; returns its index."""
-        event = _Event(part_index=self.parts)
-        event.part_start.part.CopyFrom(part)
-        out.append(event)
-        self.parts += 1
-        return self.parts - 1
-
-    def say(self, index: int, field: str, text: str, out: Events) -> None:
-        """A delta of text, if there is any."""
-        if not text:
-            return
-        text, lone = json_text.mend(text)
-        if lone:
-            out.append(malformed("half of a surrogate pair became U+FFFD"))
-        event = _Event(part_index=index)
-        setattr(event, field, text)
-        out.append(event)
-
-    def end(self, index: int, tail: content_pb2.Part | None, out: Events) -> None:
-        """End a part; `tail` holds what was not streamed."""
-        event = _Event(part_index=index)
-        event.part_end.SetInParent()
-        if tail is not None:
-            event.part_end.tail.CopyFrom(tail)
-        out.append(event)
-
-    def state(self, kind: str, value: str) -> content_pb2.OpaqueState:
-        """State that only this vendor can read, as received."""
-        data = value.encode("utf-8", "replace")
-        return content_pb2.OpaqueState(
-            issuer=NAME, kind=kind, data=data, state_domain=self._state_domain, model=self.model
-        )
 
 
 class Block(Protocol):
@@ -122,7 +86,7 @@ class SpokenBlock:
         self._signature = string(value, "signature") if self.thinking else ""
         self._more = extras(value, _THINKING if self.thinking else _TEXT, payload)
         self._say(string(value, self.member), out)
-        for number, citation in enumerate(_objects(value, "citations")):
+        for number, citation in enumerate(objects(value, "citations")):
             self._cite(citation, json_text.text_of(json_text.dig(payload, "content_block", "citations", number)), out)
 
     def begin(self, out: Events) -> None:
@@ -323,17 +287,6 @@ def open_block(answer: Answer, value: dict[str, Any], payload: bytes, out: Event
         part.native.native_type = kind
         part.native.native_json = json_text.text_of(json_text.dig(payload, "content_block"))
     return WholeBlock(answer, part, out)
-
-
-def string(value: dict[str, Any], name: str) -> str:
-    """The member `name` if it is a string, else ""."""
-    member = value.get(name)
-    return member if isinstance(member, str) else ""
-
-
-def _objects(value: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    members = value.get(name)
-    return [member for member in members if isinstance(member, dict)] if isinstance(members, list) else []
 
 
 def extras(value: dict[str, Any], known: Set[str], payload: bytes) -> str:

@@ -16,19 +16,13 @@ from uuid import uuid4
 
 from antiphon.llm.v1 import error_pb2, response_pb2
 from antiphon_contract.errors import CallFailure
-from antiphon_provider_anthropic.codec.answer import (
-    Answer,
-    Block,
-    SpokenBlock,
-    ToolBlock,
-    open_block,
-    string,
-)
+from antiphon_provider_anthropic.codec.answer import Answer, Block, SpokenBlock, ToolBlock, open_block
 from antiphon_provider_anthropic.codec.failures import Failures
 from antiphon_provider_anthropic.codec.scope import Sources
 from antiphon_provider_anthropic.codec.usage import UsageSum
 from antiphon_wires import json_text
 from antiphon_wires.event_stream import Events, EventStream, malformed
+from antiphon_wires.json_text import string
 from antiphon_wires.plain_delta import PlainDelta
 
 _Event = response_pb2.StreamEvent
