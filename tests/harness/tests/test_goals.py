@@ -78,3 +78,13 @@ def test_the_page_is_made_from_the_file():
     assert "cannot carry" in page
     assert "burnt down" in page
     assert "Not yet" in page or "not yet" in page
+
+
+def test_a_goal_that_is_run_again_replaces_its_row_and_says_so():
+    whole = results.faults([verdict(failed=3.0)], [], {"rate": 500.0, "smax": 1000.0}, seed=1, full=True)
+    again = results.faults([verdict()], [], {"rate": 400.0, "smax": 800.0}, seed=2, full=True)
+    joined = results.joined(whole, again, "make faults ONLY=G99")
+    assert [(row["pass"], row["apart"]) for row in joined["goals"]] == [(True, "make faults ONLY=G99")]
+    assert joined["seed"] == 1
+    where = {"cores": 2, "cpu": "c", "memory_gb": 1.0, "system": "s", "load_before": 0.1}
+    assert "make faults ONLY=G99" in results.faults_page(results.provided(joined, where, "make faults"))

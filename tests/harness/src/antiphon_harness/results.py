@@ -44,6 +44,12 @@ def faults(
     }
 
 
+def joined(whole: Mapping[str, Any], part: Mapping[str, Any], command: str) -> dict[str, Any]:
+    """`whole` with the goals of `part`, a run of its own by `command`, in place of those that it had."""
+    news = {row["goal"]: {**row, "apart": command} for row in part["goals"]}
+    return {**whole, "goals": [news.get(row["goal"], row) for row in whole["goals"]]}
+
+
 def _goal(verdict: Verdict) -> dict[str, Any]:
     row = {
         "goal": verdict.goal.id,
@@ -83,6 +89,9 @@ def faults_page(result: Mapping[str, Any]) -> str:
     ]
     rows = [(row["goal"], row["title"], "yes" if row["pass"] else "**no**") for row in result["goals"]]
     lines += [_left_table(("goal", "what happens", "pass"), rows), ""]
+    for row in result["goals"]:
+        if "apart" in row:
+            lines += [f"{row['goal']} was measured in a run of its own: `{row['apart']}`.", ""]
     for row in result["goals"]:
         lines += [f"## {row['goal']}: {row['title']}", ""]
         lines += [f"Not yet: {row['why']}.", ""] if "why" in row else [*_figures(row), ""]
