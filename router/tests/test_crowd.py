@@ -10,6 +10,7 @@ from antiphon_router.core.crowd import (
     LATE_S,
     LEAST,
     LONG_S,
+    NO_SHORTER,
     NORM_AT_MOST,
     PIPE_KEEPS,
     SETTLES_AT_MOST_S,
@@ -108,7 +109,7 @@ def test_what_is_enough_to_go_by(seen: Seen, enough: bool) -> None:
 def test_long_waits_cut_it_to_what_is_being_answered_and_what_is_answered_in_a_usual_wait() -> None:
     cut = adapted(OPEN, waits(SLOW + 0.1, running=150, answering=30), 9.0)
     # 120 wait, and 80 of them are answered in a second.
-    assert cut == Limit(2000, 70, pipe=40.0, cut=Cut(10.5, 150, 40.0, wall=187))
+    assert cut == Limit(2000, 70, pipe=40.0, cut=Cut(10.5, 150, 40.0, wall=187, stretch=SLOW + 0.1))
     assert adapted(OPEN, waits(SLOW), 9.0) == OPEN
     few = waits(9.0, calls=ENOUGH - 1)
     assert adapted(OPEN, few, 9.0) == OPEN
@@ -145,6 +146,12 @@ def test_a_cut_that_shortened_nothing_and_cost_answers_is_taken_back_and_the_wai
     assert as_many.cut is not None
     assert (as_many.now, as_many.norm, as_many.cut.running) == (38, 1.0, 100)
     assert adapted(cut, waits(9.0, calls=20), 9.6).norm == NORM_AT_MOST
+
+
+def test_a_cut_that_shortened_the_waits_was_not_in_vain_however_few_the_answers() -> None:
+    cut = Limit(2000, 50, pipe=40.0, cut=Cut(9.0, 100, 40.0, wall=60, stretch=2.0 / NO_SHORTER))
+    assert adapted(cut, waits(2.0, calls=20), 9.6).cut is None
+    assert adapted(cut, waits(1.9, calls=20), 9.6).cut is not None
 
 
 def test_of_a_small_cut_nobody_can_tell_what_it_cost() -> None:

@@ -31,6 +31,8 @@ NORM_AT_MOST: Final = 3.0
 """However slow calls are without a queue, longer waits than SLOW times that are one."""
 SMALL_CUT: Final = 0.7
 """To more than this part of what ran: whether it cost answers shows in no count."""
+NO_SHORTER: Final = 0.9
+"""Waits of this part of what they were are as long as they were."""
 PIPE_KEEPS: Final = 0.95
 SETTLES_S: Final = 0.5
 SETTLES_AT_MOST_S: Final = 10.0
@@ -68,6 +70,8 @@ class Cut(NamedTuple):
     """That of the limit before the first one."""
     wall: int
     """While more run than may, the best priority comes in below this. It falls by one for every four answers."""
+    stretch: float = 0.0
+    """How many times the usual waits were before the first one."""
 
 
 class Limit(NamedTuple):
@@ -129,14 +133,16 @@ def _cut(limit: Limit, seen: Seen, now: float, to: float) -> Limit:
     drained_s = (seen.running - seen.answering) / limit.pipe * usual_s if limit.pipe else 0.0
     settles_at = now + min(max(drained_s, SETTLES_S), SETTLES_AT_MOST_S)
     fallen = max(min(LEAST, limit.most), min(limit.now, int(to)))
-    first = limit.cut or Cut(settles_at, seen.running, limit.pipe, seen.running * 5 // 4)
+    stretch = _stretch(seen) if seen.calls else 0.0
+    first = limit.cut or Cut(settles_at, seen.running, limit.pipe, seen.running * 5 // 4, stretch)
     return limit._replace(now=fallen, cut=first._replace(settles_at=settles_at))
 
 
 def _was_in_vain(cut: Cut, limit: Limit, seen: Seen) -> bool:
     """Whether answers became fewer rather than waits shorter. Of a small cut nobody can tell."""
     kept = limit.now / max(1, cut.running)
-    return kept < SMALL_CUT and seen.usual_s / seen.over_s < cut.pipe * (1.0 + kept) / 2
+    slower = seen.usual_s / seen.over_s < cut.pipe * (1.0 + kept) / 2
+    return kept < SMALL_CUT and slower and _stretch(seen) >= NO_SHORTER * cut.stretch
 
 
 class Crowd(NamedTuple):
