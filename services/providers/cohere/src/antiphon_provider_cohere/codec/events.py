@@ -16,6 +16,20 @@ EMPTY: Final = "empty"
 Shape = Mapping[str, Any]
 
 
+class Members:
+    """What the members of an object may be: those that are `read`, and `more`, of which only some values are."""
+
+    __slots__ = ("more", "read")
+
+    def __init__(self, shape: Shape) -> None:
+        self.read = frozenset(name for name, one in shape.items() if one is READ)
+        self.more = {name: Members(one) if type(one) is dict else one for name, one in shape.items() if one is not READ}
+
+    def of(self, name: str) -> Any:
+        """The shape of a member; None: it has no meaning."""
+        return READ if name in self.read else self.more.get(name)
+
+
 def _delta(**members: Any) -> Shape:
     return {"type": READ, "delta": {"message": members}}
 
@@ -28,7 +42,7 @@ _CALL: Final[Shape] = {
 }
 _BLOCK: Final[Shape] = {"type": frozenset({"text", "thinking"}), "text": READ, "thinking": READ}
 
-SHAPES: Final[Mapping[str, Shape]] = {
+_SHAPES: Final[Mapping[str, Shape]] = {
     "message-start": {
         "id": READ,
         **_delta(role=frozenset({"assistant"}), content=EMPTY, tool_plan=EMPTY, tool_calls=EMPTY, citations=EMPTY),
@@ -49,6 +63,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
     # The id is that of message-start.
     "message-end": {"type": READ, "id": READ, "delta": {"finish_reason": READ, "error": READ, "usage": READ}},
 }
+SHAPES: Final[Mapping[str, Members]] = {kind: Members(shape) for kind, shape in _SHAPES.items()}
 """Event type to its members, or to the words that are understood. `debug` and types of later versions are not here."""
 
 
@@ -56,14 +71,11 @@ def knows(value: Any, shape: Any) -> bool:
     """Whether every member of `value` has a meaning; null is no value."""
     if shape is READ or value is None:
         return True
-    if type(shape) is dict:
+    if type(shape) is Members:
         if type(value) is dict:
-            for name, member in value.items():
-                known = shape.get(name)
-                # Most are read as they are; what need not be asked is not.
-                if known is not READ and member is not None and not knows(member, known):
-                    return False
-            return True
+            # Most are read as they are; what need not be asked is not.
+            more = value.keys() - shape.read
+            return not more or all(knows(value[name], shape.more.get(name)) for name in more)
         return type(value) is list and all(knows(item, shape) for item in value)
     if type(shape) is frozenset:
         return type(value) is str and value in shape
@@ -74,8 +86,8 @@ def unknown(value: Any, shape: Any, path: tuple[str, ...] = ()) -> Iterator[tupl
     """The members without a meaning, as (path, JSON text)."""
     if knows(value, shape):
         return
-    if type(value) is dict and type(shape) is dict:
+    if type(value) is dict and type(shape) is Members:
         for name, member in value.items():
-            yield from unknown(member, shape.get(name), (*path, name))
+            yield from unknown(member, shape.of(name), (*path, name))
     else:
         yield path, json_text.dump(value)
