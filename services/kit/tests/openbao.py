@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,9 @@ class Bank:
         self.logins = logins
         self.ca_file = ca_file
 
-    def bootstrap(self, *providers: str) -> None:
+    def bootstrap(self, *providers: str, options: Sequence[str] = ()) -> None:
         """Run the operator's script; its login files are fresh after it."""
-        argv = [sys.executable, str(BOOTSTRAP), "--out", str(self.logins), f"--ca-file={self.ca_file}"]
+        argv = [sys.executable, str(BOOTSTRAP), "--out", str(self.logins), f"--ca-file={self.ca_file}", *options]
         for provider in providers:
             argv += ["--provider", provider]
         env = {"VAULT_ADDR": self.server.address, "VAULT_TOKEN": self.server.root_token, "PATH": "/usr/bin"}

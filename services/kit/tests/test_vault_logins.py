@@ -16,9 +16,6 @@ from openbao import Bank, Service
 
 from antiphon_embedded.vault_server import running_vault
 
-POLICY = 'path "secret/data/antiphon/{0}/*" {{ capabilities = ["read"] }}\n'
-POLICY += 'path "secret/metadata/antiphon/{0}/*" {{ capabilities = ["read", "list"] }}'
-
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
@@ -72,55 +69,36 @@ def service_account_token(name: str) -> str:
     return ".".join(base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode() for part in parts)
 
 
-def secrets_of(client: hvac.Client, provider: str, key: str) -> None:
-    client.sys.create_or_update_policy(f"antiphon-{provider}", POLICY.format(provider))
-    client.secrets.kv.v2.create_or_update_secret(f"antiphon/{provider}/default", {"value": key})
-
-
 async def test_a_service_account_logs_in_and_only_as_what_it_is(bank: Bank, kubernetes: str, tmp_path: Path) -> None:
-    bank.bootstrap("openai")
-    with bank.server.root() as root:
-        secrets_of(root, "openai", "of-the-pod")
-        root.sys.enable_auth_method("kubernetes")
-        root.write_data(
-            "auth/kubernetes/config",
-            data={
-                "kubernetes_host": kubernetes,
-                "kubernetes_ca_cert": Authority("cluster").pem,
-                "token_reviewer_jwt": service_account_token("reviewer"),
-                "disable_local_ca_jwt": True,
-            },
-        )
-        role = {"bound_service_account_names": ["openai"], "bound_service_account_namespaces": ["llm"]}
-        root.write_data("auth/kubernetes/role/openai", data={**role, "token_policies": ["antiphon-openai"]})
-    Reviews.accounts = {service_account_token(name): name for name in ("openai", "cohere")}
-    file = tmp_path / "token"
-    file.write_text(service_account_token("openai"))
-    settings = bank.settings("openai", auth="kubernetes", role="openai", jwt_file=str(file))
+    authority, token = tmp_path / "ca.crt", tmp_path / "token"
+    authority.write_text(Authority("cluster").pem)
+    cluster = ("--kubernetes", kubernetes, "--kubernetes-ca-file", str(authority), "--kubernetes-namespace", "llm")
+    bank.bootstrap("openai", options=cluster)
+    bank.put("openai/default", "of-the-pod")
+    names = ("antiphon-openai", "antiphon-cohere")
+    Reviews.accounts = {service_account_token(name): name for name in names}
+    settings = bank.settings("openai", auth="kubernetes", role="antiphon-openai", jwt_file=str(token))
+    token.write_text(service_account_token("antiphon-openai"))
     async with aclosing(Service(settings, "openai/default")) as service:
         await service.ring.poll()
         assert await service.use() == "of-the-pod"
         assert service.rules == []
-    file.write_text(service_account_token("cohere"))
+    token.write_text(service_account_token("antiphon-cohere"))
     async with aclosing(Service(settings, "openai/default")) as other:
         await other.ring.poll()
-        assert "got" not in await other.missing()
+        assert "refuses the kubernetes login" in await other.missing()
         assert other.rules
 
 
-async def test_keys_of_a_namespace_are_read_there_and_nowhere_else(bank: Bank, tmp_path: Path) -> None:
+async def test_keys_of_a_namespace_are_read_there_and_nowhere_else(bank: Bank) -> None:
     bank.bootstrap("openai")
     bank.put("openai/default", "of-the-root")
     with bank.server.root() as root:
         root.write_data("sys/namespaces/team", data={})
         own = hvac.Client(url=bank.server.address, token=root.token, namespace="team")
-        own.sys.enable_secrets_engine("kv", path="secret", options={"version": "2"})
-        secrets_of(own, "openai", "of-the-team")
-        token = own.auth.token.create(policies=["antiphon-openai"])["auth"]["client_token"]
+        bank.bootstrap("openai", options=("--namespace", "team"))
+        own.secrets.kv.v2.create_or_update_secret("antiphon/openai/default", {"value": "of-the-team"})
         own.adapter.close()
-    file = tmp_path / "token"
-    file.write_text(token)
-    settings = bank.settings("openai", auth="token-file", token_file=str(file), namespace="team")
-    async with aclosing(Service(settings, "openai/default")) as service:
+    async with aclosing(Service(bank.settings("openai", namespace="team"), "openai/default")) as service:
         await service.ring.poll()
         assert await service.use() == "of-the-team"
