@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from antiphon_client import Client, errors
+from antiphon_client.blocking import _Job
 from antiphon_client.testing import ScriptedRouter, answering, begin, frame
 
 
@@ -92,6 +93,33 @@ def test_an_interrupt_before_the_wait_begins_cancels_the_call_too(serve, monkeyp
         with pytest.raises(KeyboardInterrupt):
             client.generate("hi")
         assert asyncio.run_coroutine_threadsafe(_cancelled(router), loop).result()
+
+
+def test_a_call_that_another_thread_ends_by_closing_the_client_tells_how_it_ended(serve, monkeypatch):
+    router, loop = serve(_silent)
+    client, closed, told = Client(router.address), threading.Event(), []
+    wait = _Job.wait
+
+    def once_closed(job):
+        # It looks how its call ended when nothing is left of the loop.
+        closed.wait()
+        return wait(job)
+
+    def call():
+        try:
+            client.generate("hi")
+        except (errors.AntiphonError, RuntimeError) as error:
+            told.append(error)
+
+    thread = threading.Thread(target=call)
+    monkeypatch.setattr(_Job, "wait", once_closed)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(router.calls.get(), loop).result()
+    monkeypatch.undo()
+    client.close()
+    closed.set()
+    thread.join()
+    assert [type(error) for error in told] == [errors.Cancelled]
 
 
 def test_ctrl_c_cancels_the_call_that_is_waited_for(serve):

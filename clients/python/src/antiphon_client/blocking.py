@@ -38,20 +38,20 @@ class _Job(Generic[_Result]):
     def __init__(self, work: Coroutine[Any, Any, _Result]) -> None:
         self._work = work
         self._task: asyncio.Task[_Result] | None = None
-        self._done = threading.Event()
+        self.done = threading.Event()
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._work)
-        self._task.add_done_callback(lambda _: self._done.set())
+        self._task.add_done_callback(lambda _: self.done.set())
 
     def wait(self) -> _Result:
-        while not self._done.wait(_AWAKE_S):
+        while not self.done.wait(_AWAKE_S):
             pass
         assert self._task is not None
         return self._task.result()
 
     def cancel(self) -> None:
-        """Follows `start` in the loop's order, or comes instead of it; no news for a task that is done."""
+        """Follows `start` in the loop's order, or comes instead of it."""
         if self._task is None:
             self._work.close()
         else:
@@ -76,9 +76,10 @@ class _LoopThread:
         try:
             self._loop.call_soon_threadsafe(job.start)
             return job.wait()
-        except BaseException:
-            self._loop.call_soon_threadsafe(job.cancel)
-            raise
+        finally:
+            # A call that has ended may have done so because another thread closes the client, and the loop with it.
+            if not job.done.is_set():
+                self._loop.call_soon_threadsafe(job.cancel)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
