@@ -67,7 +67,10 @@ def test_a_provider_near_its_limit_is_told(world):
         standing.replica.address: (standing.share, standing.why)
         for standing in explain(Resolution("r", ((A, B),)), NO_ASK, replace(world.fleet, quotas=quotas), NOW)
     }
-    assert found["a:1"] == (pytest.approx(0.1), "takes fewer calls, because 25 % are left of its limits per minute")
+    assert found["a:1"] == (
+        pytest.approx(0.1),
+        "takes 25 % of its share, because little is left of its limits per minute",
+    )
     assert found["b:1"][0] == pytest.approx(0.4)
 
 

@@ -115,7 +115,7 @@ def _why(candidate: Candidate, replica: Replica, entry: Entry | None, blocks: Se
         if (health := stored(view.fleet, key).at(view.now)).state in (State.DEGRADED, State.SLOW_START)
     ]
     if not lesser and (left := headroom(candidate, view.fleet, view.now)) < 1.0:
-        return f"takes fewer calls, because {100 * left:.0f} % are left of its limits per minute"
+        return f"takes {100 * left:.0f} % of its share, because little is left of its limits per minute"
     return lesser[0] if lesser else "takes calls; running calls and time to first content decide among equals"
 
 
