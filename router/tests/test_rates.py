@@ -2,7 +2,12 @@
 
 import pytest
 
-from antiphon_router.core.rates import FULL, drawn, left, wait_s
+from antiphon_router.core.rates import FULL, MINUTE_S, drawn, wait_s
+
+
+def left(due_s: float, per_minute: int, now: float) -> float:
+    """What may be drawn now; negative in debt."""
+    return (MINUTE_S - max(0.0, due_s - now)) * per_minute / MINUTE_S
 
 
 def test_a_full_bucket_gives_a_minutes_worth_at_once_and_then_one_at_a_time() -> None:

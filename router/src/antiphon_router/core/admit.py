@@ -97,18 +97,21 @@ def entries(tier: Sequence[Candidate], look: Look) -> list[Entry]:
 
 def headroom(candidate: Candidate, fleet: Fleet, now: float) -> float:
     """What is left of the limits there, above 0 and at most 1: by our own bounds or by the provider's word."""
-    backend, told = candidate.backend, fleet.quotas.get(candidate.pool)
-    left = 1.0 if told is None else quota.headroom(told, now)
+    told, own = fleet.quotas.get(candidate.pool), _own_headroom(candidate.backend, fleet, now)
+    return own if told is None else min(own, quota.headroom(told, now))
+
+
+def _own_headroom(backend: Backend, fleet: Fleet, now: float) -> float:
     if backend.bounds is None:
-        return left
-    return min(left, meter.headroom(fleet.meters.get(backend.id, NEW), backend.bounds, now))
+        return 1.0
+    return meter.headroom(fleet.meters.get(backend.id, NEW), backend.bounds, now)
 
 
 def is_ample(backend: Backend, fleet: Fleet, now: float) -> bool:
     """Whether there is so much room at `backend` that its bounds decide nothing."""
     if backend.max_in_flight and in_flight(backend, fleet) >= backend.max_in_flight:
         return False
-    return backend.bounds is None or meter.headroom(fleet.meters.get(backend.id, NEW), backend.bounds, now) == 1.0
+    return _own_headroom(backend, fleet, now) == 1.0
 
 
 def _spent(backend: Backend, bounds: Bounds, look: Look) -> Block | None:

@@ -22,8 +22,3 @@ def wait_s(due_s: float, cost: float, per_minute: int, now: float) -> float:
 def drawn(due_s: float, cost: float, per_minute: int, now: float) -> float:
     """The bucket once `cost` is drawn. A negative cost gives back, up to a full bucket."""
     return (due_s if due_s > now else now) + cost * MINUTE_S / per_minute
-
-
-def left(due_s: float, per_minute: int, now: float) -> float:
-    """What may be drawn now; negative in debt."""
-    return (MINUTE_S - max(0.0, due_s - now)) * per_minute / MINUTE_S

@@ -48,10 +48,7 @@ def wreck_of(raised: grpc.aio.AioRpcError, attempt: Attempt) -> Wreck:
 
 def end_in(trailers: Trailers) -> bytes:
     """The terminal record among trailers, as received; empty without one."""
-    for key, value in trailers:
-        if key == metadata.END and isinstance(value, bytes):
-            return value
-    return b""
+    return answer_in(trailers)[0]
 
 
 def answer_in(trailers: Trailers) -> tuple[bytes, str]:
