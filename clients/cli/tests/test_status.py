@@ -55,13 +55,13 @@ def target(state: str, **facts) -> health_pb2.Target:
 async def test_every_state_says_when_it_is_next_tried(antiphon):
     late, soon = target("OPEN"), target("RATE_LIMITED", reason="HEALTH_REASON_RATE_LIMIT", rule="rate_key")
     late.next_try_time.FromSeconds(int(time.time()) - 5)
-    soon.next_try_time.FromSeconds(int(time.time()) + 300)
+    soon.next_try_time.FromSeconds(int(time.time()) + 330)
     well = target("HEALTHY", in_flight=7, reason="HEALTH_REASON_ERRORS")
     well.time_to_first_content.FromMilliseconds(250)
     cases = {
         "with the next call": late,
         "rate_limit (rate_key)": soon,
-        "in 4 min": soon,
+        "in 5 min": soon,
         "under way": target("HALF_OPEN"),
         "not by itself": target("DRAINING"),
         "35 %": target("SLOW_START", share=0.35),
