@@ -123,7 +123,8 @@ async def test_every_state_is_told_with_its_reason_and_its_next_try(tmp_path):
         assert "rate_limited  rate_limit (" in limited
         assert " ago" in limited
         left_s = re.search(r" in (\d+) s ", limited)
-        assert left_s is not None and 30 <= int(left_s[1]) < 100, "in 90 s, a bit later, less the time until it is asked"
+        assert left_s is not None
+        assert 30 <= int(left_s[1]) < 100, "in 90 s, a bit later, less the time until it is asked"
         assert "disabled" in refused
         assert "auth (auth)" in refused
         assert "in 4 min" in refused or "in 5 min" in refused

@@ -19,6 +19,7 @@ import antiphon_provider_anthropic.codec as anthropic
 import antiphon_provider_cohere.codec as cohere
 from antiphon.llm.v1 import embedding_pb2, rerank_pb2
 from antiphon_contract.errors import Reason, failure
+from antiphon_wires.known_deltas import KnownDeltas
 from antiphon_wires.openai_chat import codec as openai_chat
 from antiphon_wires.openai_chat.vendor import Vendor
 from antiphon_wires.openai_responses import codec as responses
@@ -162,9 +163,9 @@ CODECS: dict[tuple[str, str], Codec] = {
     ("openai", "models"): _whole(_models_openai),
     ("openai/responses", "chat"): _streaming(partial(responses.ResponseStream, openai_chat.OPENAI), named=True),
     ("openai/responses", "count"): _whole(_count_responses),
-    ("anthropic", "chat"): _streaming(anthropic.MessageStream, named=True),
+    ("anthropic", "chat"): _streaming(partial(anthropic.MessageStream, known=KnownDeltas()), named=True),
     ("anthropic", "models"): _whole(_models_anthropic),
-    ("cohere", "chat"): _streaming(cohere.ChatStream, named=True),
+    ("cohere", "chat"): _streaming(partial(cohere.ChatStream, known=KnownDeltas()), named=True),
     ("cohere", "embed"): _whole(_embed_cohere),
     ("cohere", "rerank"): _whole(_rerank_cohere),
     ("cohere", "models"): _whole(_models_cohere),

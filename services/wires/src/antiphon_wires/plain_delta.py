@@ -49,6 +49,11 @@ class PlainDelta:
         self._between = b"" if padded else self._tail + head
         """Empty where the tails differ."""
 
+    @property
+    def around_bytes(self) -> int:
+        """How much stands around a text."""
+        return len(self._head) + len(self._tail)
+
     @classmethod
     def learn(cls, block: bytes, payload: bytes, value: Any, path: tuple[str | int, ...]) -> Self | None:
         """From an event as it came, its data and their meaning, in which the text is at `path`.

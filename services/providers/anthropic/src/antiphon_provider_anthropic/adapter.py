@@ -35,6 +35,7 @@ from antiphon_provider_anthropic.native import ACCOUNT_HEADERS, OPERATIONS
 from antiphon_provider_anthropic.vendor import Vendor, classified
 from antiphon_wires import error_body, json_text, retry_hints
 from antiphon_wires.http_tunnel import Tunnel
+from antiphon_wires.known_deltas import KnownDeltas
 from antiphon_wires.readiness import Readiness
 from antiphon_wires.streamed_answer import Batches, is_stream, no_stream, unreadable
 
@@ -51,6 +52,7 @@ class AnthropicAdapter:
         self._egress = Egress(connect_timeout_s)
         self._facts: dict[str, Facts] = {}
         self._readiness = Readiness()
+        self._known = KnownDeltas()
 
     @property
     def name(self) -> str:
@@ -77,7 +79,7 @@ class AnthropicAdapter:
             if exchange.status != 200 or not is_stream(answered):
                 raise CallFailure(await self._refusal(exchange, answered, model, key))
             key.accepted()
-            stream = _stream(turn, model, encoded, answered)
+            stream = _stream(turn, model, encoded, answered, self._known)
             async for batch in Batches(exchange, stream):
                 yield batch
 
@@ -172,7 +174,7 @@ def _classified(model: str, key: KeyLease, status: int, headers: Mapping[str, st
     return key.refused(classified(model, key.secret, status, headers, body))
 
 
-def _stream(turn: Turn, model: str, encoded: Encoded, answered: Mapping[str, str]) -> MessageStream:
+def _stream(turn: Turn, model: str, encoded: Encoded, answered: Mapping[str, str], known: KnownDeltas) -> MessageStream:
     return MessageStream(
         native=turn.request.options.native_mode == options_pb2.CallOptions.NATIVE_MODE_ATTACH,
         warnings=encoded.warnings,
@@ -181,4 +183,5 @@ def _stream(turn: Turn, model: str, encoded: Encoded, answered: Mapping[str, str
         rate_limits=retry_hints.rate_limits(answered, time.time()),
         model=model,
         sources=encoded.sources,
+        known=known,
     )

@@ -36,6 +36,7 @@ from antiphon_provider_cohere.native import operations
 from antiphon_provider_cohere.vendor import Vendor, refusal
 from antiphon_wires import classification, error_body
 from antiphon_wires.http_tunnel import Tunnel
+from antiphon_wires.known_deltas import KnownDeltas
 from antiphon_wires.readiness import Readiness
 from antiphon_wires.streamed_answer import Batches, is_stream, no_stream
 
@@ -52,6 +53,7 @@ class CohereAdapter:
         self.keys = KeyRing.of(keys, prove=self._vendor.probe)
         self._egress = Egress(connect_timeout_s)
         self._readiness = Readiness()
+        self._known = KnownDeltas()
 
     @property
     def name(self) -> str:
@@ -78,6 +80,7 @@ class CohereAdapter:
                 request_id=request_id(answered),
                 rate_limits=rate_limits(answered, time.time()),
                 model=model,
+                known=self._known,
             )
             async for batch in Batches(exchange, stream):
                 yield batch

@@ -23,6 +23,7 @@ from antiphon_provider_anthropic.codec.usage import UsageSum
 from antiphon_wires import json_text
 from antiphon_wires.event_stream import Events, EventStream, malformed
 from antiphon_wires.json_text import string
+from antiphon_wires.known_deltas import KnownDeltas
 from antiphon_wires.plain_delta import PlainDelta
 
 _Event = response_pb2.StreamEvent
@@ -39,6 +40,7 @@ FINISH: Final[dict[str, _Finish]] = {
     "pause_turn": _Finish.FINISH_REASON_PAUSE,
     "compaction": _Finish.FINISH_REASON_COMPACTION,
 }
+_OTHER: Final = _Finish.FINISH_REASON_OTHER
 _CUT: Final = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
 
 # Members with a meaning here. An event with another one goes out as a NativeEvent as well.
@@ -72,9 +74,11 @@ class MessageStream(EventStream):
         model: str = "",
         sources: Sources = Sources(),  # noqa: B008  # frozen
         mint: Callable[[], str] = lambda: f"toolu_{uuid4().hex}",
+        known: KnownDeltas | None = None,
     ) -> None:
         """`native`: NATIVE_MODE_ATTACH. `warnings`: those of the request, sent after `start`. `sources`: what its
-        documents are called. `mint`: ids for tool calls of a vendor that gives none."""
+        documents are called. `mint`: ids for tool calls of a vendor that gives none. `known`: from the answers
+        before."""
         super().__init__()
         self._native = native
         self._warnings = warnings
@@ -87,6 +91,7 @@ class MessageStream(EventStream):
         self._hot: SpokenBlock | None = None
         self._shape: PlainDelta | None = None
         self._learned: SpokenBlock | None = None
+        self._known = known or KnownDeltas()
         self._spoken = not native
         """The open block may have a short way. To attach native bytes each event has to be seen."""
         self._lessons = _LESSONS
@@ -108,10 +113,15 @@ class MessageStream(EventStream):
     def _extend(self, text: str) -> None:
         block = self._hot
         assert block is not None, "nothing to extend"
+        first = block.index < 0
+        if first:
+            block.begin(self._out)
         event = _Event(reasoning_delta=text) if block.thinking else _Event(text_delta=text)
         if block.index:
             event.part_index = block.index
         self._out.append(event)
+        if first:
+            self._release()
 
     def close(self) -> Events:
         """The last events, at the end of the body. Raises when the answer is not whole."""
@@ -214,6 +224,8 @@ class MessageStream(EventStream):
         block = self._open[at] = open_block(self._answer, value, payload, self._out)
         self._hot = None
         self._spoken = isinstance(block, SpokenBlock) and not self._native
+        if self._spoken and isinstance(block, SpokenBlock) and not block.held:
+            self._hot, self._learned, self._shape = block, None, self._known.get(at, block.member)
         return True
 
     def _block_delta(self, event: dict[str, Any], payload: bytes) -> bool:
@@ -239,6 +251,7 @@ class MessageStream(EventStream):
             self._lessons -= 1
             path = ("delta", block.member)
             self._shape = None if self._lessons < 0 else PlainDelta.learn(self._block, payload, event, path)
+            self._known.keep(event["index"], block.member, self._shape)
 
     def _block_stop(self, event: dict[str, Any], payload: bytes) -> bool:
         if (block := self._open.pop(self._index(event), None)) is not None:
@@ -300,7 +313,7 @@ class MessageStream(EventStream):
         self._settle(cut=reason in _CUT)
         event = _Event()
         end = event.candidate_end
-        end.reason = FINISH.get(reason, _Finish.FINISH_REASON_OTHER)
+        end.reason = FINISH.get(reason, _OTHER)
         end.native_reason = reason
         end.matched_stop = self._stop_sequence
         end.native_json = self._stop_json

@@ -73,9 +73,8 @@ def knows(value: Any, shape: Any) -> bool:
         return True
     if type(shape) is Members:
         if type(value) is dict:
-            # Most are read as they are; what need not be asked is not.
-            more = value.keys() - shape.read
-            return not more or all(knows(value[name], shape.more.get(name)) for name in more)
+            read, more = shape.read, shape.more
+            return all(name in read or knows(member, more.get(name)) for name, member in value.items())
         return type(value) is list and all(knows(item, shape) for item in value)
     if type(shape) is frozenset:
         return type(value) is str and value in shape

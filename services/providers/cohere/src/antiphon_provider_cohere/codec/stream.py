@@ -25,6 +25,7 @@ from antiphon_provider_cohere.codec.logprobs import read_logprobs
 from antiphon_provider_cohere.codec.usage import read_usage
 from antiphon_wires import classification, json_text
 from antiphon_wires.event_stream import Events, EventStream, malformed
+from antiphon_wires.known_deltas import KnownDeltas
 from antiphon_wires.plain_delta import PlainDelta
 
 _Event = response_pb2.StreamEvent
@@ -47,9 +48,10 @@ class ChatStream(EventStream):
         rate_limits: Iterable[error_pb2.RateLimit] = (),
         model: str = "",
         mint: Callable[[], str] = lambda: f"call_{uuid4().hex}",
+        known: KnownDeltas | None = None,
     ) -> None:
         """`native`: NATIVE_MODE_ATTACH. `warnings`: those of the request, sent after `start`. `mint`: ids for tool
-        calls that come without one."""
+        calls that come without one. `known`: from the answers before."""
         super().__init__()
         self._native = native
         self._warnings = warnings
@@ -61,16 +63,22 @@ class ChatStream(EventStream):
         self._told: dict[tuple[str, ...], str] = {}
         # To attach native bytes each payload has to be seen.
         self._lessons = 0 if native else _MAX_LESSONS
+        self._known = known or KnownDeltas()
+        self._learned: Block | None = None
         self._plain: Block | None = None
         self._shape: PlainDelta | None = None
 
     def _plain_delta(self) -> PlainDelta | None:
         block = self._plain
-        return None if block is None or block.held or not block.open else self._shape
+        return None if block is None or block.held or not (block.open or block.index < 0) else self._shape
 
     def _extend(self, text: str) -> None:
         block = self._plain
         assert block is not None, "nothing to extend"
+        if not block.open:
+            self._answer.say(block, text, self._out)
+            self._release()
+            return
         event = _Event(text_delta=text) if block.kind == "text" else _Event(reasoning_delta=text)
         if block.index:
             event.part_index = block.index
@@ -179,8 +187,8 @@ class ChatStream(EventStream):
             block = self._answer.block(position, member)
             self._answer.say(block, _text(text), self._out, read_logprobs(logprobs) if logprobs else ())
             logprobs = None
-            if block is not self._plain and block.open and self._lessons:
-                self._learn(block, member, event, payload)
+            if block is not self._learned and self._lessons:
+                self._look_ahead(block, position, member, event, payload)
 
     def _said_end(self, event: dict[str, Any], payload: bytes) -> None:
         self._answer.end_content(_position(event), self._out)
@@ -203,11 +211,17 @@ class ChatStream(EventStream):
     def _called_end(self, event: dict[str, Any], payload: bytes) -> None:
         self._answer.end_call(_position(event), self._out)
 
-    def _learn(self, block: Block, member: str, event: dict[str, Any], payload: bytes) -> None:
-        self._lessons -= 1
+    def _look_ahead(self, block: Block, position: int, member: str, event: dict[str, Any], payload: bytes) -> None:
+        """What further text of `block` will look like."""
         self._plain = block
+        if not block.open:
+            self._learned, self._shape = None, self._known.get(position, member)
+            return
+        self._lessons -= 1
+        self._learned = block
         path = ("delta", "message", "content", member)
         self._shape = PlainDelta.learn(self._block, payload, event, path) if _says_only(event, member) else None
+        self._known.keep(position, member, self._shape)
 
     def _cite(self, event: dict[str, Any], payload: bytes) -> None:
         citations = _message(event, "citations")
