@@ -106,6 +106,13 @@ def test_who_it_is(peer: Peer, name: str) -> None:
     assert identity(peer) == name
 
 
+def test_without_certificates_a_caller_is_where_it_calls_from() -> None:
+    limits = suite_pb2.Limits(default_caller=suite_pb2.CallerLimit(max_in_flight=1))
+    pretender = Peer(x509_common_name=[b"ci"])
+    assert Callers(limits, certified=False).find({}, pretender).name == "ipv4:10.0.0.7"
+    assert Callers(limits).find({}, pretender).name == "ci"
+
+
 def test_a_claimed_name_counts_only_where_it_is_trusted() -> None:
     limits = suite_pb2.Limits(callers=[suite_pb2.CallerLimit(caller="ci", best_priority=3)])
     incoming = {"antiphon-caller": "ci"}

@@ -17,11 +17,13 @@ class StreamViolation(Exception):
 @dataclass(slots=True)
 class _OpenPart:
     part: content_pb2.Part
+    """That of the event which began it, until an update needs one to change."""
     text: list[str] = field(default_factory=list)
     transcript: list[str] = field(default_factory=list)
     media: list[bytes] = field(default_factory=list)
     logprobs: list[response_pb2.TokenLogprob] = field(default_factory=list)
     tail: content_pb2.Part | None = None
+    updated: bool = False
 
 
 class Fold:
@@ -89,7 +91,7 @@ class Fold:
             key = (event.candidate_index, event.part_index)
             if key in self._parts:
                 raise StreamViolation(f"part {key} starts twice")
-            self._parts[key] = _OpenPart(_copy(event.part_start.part), logprobs=list(event.logprobs))
+            self._parts[key] = _OpenPart(event.part_start.part, logprobs=list(event.logprobs))
         elif kind == "part_update":
             _update(self._open(event), event.part_update)
         elif kind == "part_end":
@@ -128,13 +130,15 @@ class Fold:
                 candidate.end.CopyFrom(self._ends[candidate_index])
             for key in sorted(key for key in self._parts if key[0] == candidate_index):
                 position = len(candidate.message.parts)
-                candidate.message.parts.append(_finish(self._parts[key]))
+                _finish(self._parts[key], candidate.message.parts.add())
                 if logprobs := self._parts[key].logprobs:
                     candidate.logprobs.add(part_index=position, tokens=logprobs)
         return response
 
 
 def _update(part: _OpenPart, update: response_pb2.PartUpdate) -> None:
+    if not part.updated:
+        part.part, part.updated = _copy(part.part), True
     if update.citations:
         part.part.text.citations.extend(update.citations)
     part.part.opaque.extend(update.opaque)
@@ -146,8 +150,8 @@ def _update(part: _OpenPart, update: response_pb2.PartUpdate) -> None:
         part.part.provider_json[key] = value
 
 
-def _finish(opened: _OpenPart) -> content_pb2.Part:
-    part = _copy(opened.part)
+def _finish(opened: _OpenPart, part: content_pb2.Part) -> None:
+    part.CopyFrom(opened.part)
     text = "".join(opened.text)
     kind = part.WhichOneof("kind")
     if text and kind in ("text", "reasoning", "refusal"):
@@ -160,7 +164,6 @@ def _finish(opened: _OpenPart) -> content_pb2.Part:
         part.media.transcript += "".join(opened.transcript)
     if opened.tail is not None:
         part.MergeFrom(opened.tail)
-    return part
 
 
 def _copy(part: content_pb2.Part) -> content_pb2.Part:

@@ -49,6 +49,10 @@ def estimate(meter: Meter, size: int) -> float:
 
 def wait(meter: Meter, bounds: Bounds, size: int, now: float) -> Wait | None:
     """What a request of `size` bytes has to wait for; None: nothing."""
+    # Nearly always half of both buckets is left, and this request takes less.
+    soon, small = now + HALF_S, not bounds.tokens or estimate(meter, size) * 2 <= bounds.tokens
+    if small and meter.requests_due_s <= soon and meter.tokens_due_s <= soon and bounds.requests != 1:
+        return None
     if bounds.requests:
         seconds = rates.wait_s(meter.requests_due_s, 1.0, bounds.requests, now)
         if seconds:

@@ -36,23 +36,23 @@ class Peer(Protocol):
 class Caller:
     """One caller and what it has drawn. Raises CallFailure (GATEWAY_RATE_LIMITED) where that is too much."""
 
-    __slots__ = ("_bounds", "_clock", "_limit", "_meter", "name", "running")
+    __slots__ = ("_best", "_bounds", "_clock", "_meter", "_most", "name", "running")
 
     def __init__(self, name: str, limit: suite_pb2.CallerLimit, clock: Callable[[], float]) -> None:
         self.name = name
         self.running = 0
-        self._limit = limit
+        self._best, self._most = limit.best_priority, limit.max_in_flight
         self._clock = clock
         self._bounds = Bounds(limit.requests_per_minute, limit.tokens_per_minute)
         self._meter = meter.NEW
 
     def priority(self, asked: int) -> int:
         """The priority its call gets."""
-        return max(asked, self._limit.best_priority)
+        return asked if asked >= self._best else self._best
 
     def enter(self, size: int) -> float:
         """Take a call with a request of `size` bytes; returns the tokens drawn for it, to be given to `leave`."""
-        now, most = self._clock(), self._limit.max_in_flight
+        now, most = self._clock(), self._most
         if most and self.running >= most:
             raise self._limited(f"{most} calls at once", "wait for one of them to end", None)
         waits = meter.wait(self._meter, self._bounds, size, now)
@@ -90,10 +90,14 @@ class Caller:
 class Callers:
     """All callers under the limits of a routes file."""
 
-    def __init__(self, limits: suite_pb2.Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, limits: suite_pb2.Limits, *, certified: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`certified`: callers show certificates; else nobody is asked for one."""
         self._default = limits.default_caller
         self._own = {limit.caller: limit for limit in limits.callers}
         self._trusted = limits.trust_caller_metadata
+        self._identity = identity if certified else origin
         self._clock = clock
         self._callers: dict[str, Caller] = {}
 
@@ -115,7 +119,7 @@ class Callers:
     def _name(self, incoming: Incoming, peer: Peer) -> str:
         claimed = incoming.get(metadata.CALLER) if self._trusted else None
         if claimed is None:
-            return identity(peer)
+            return self._identity(peer)
         if not isinstance(claimed, str) or not 0 < len(claimed) <= MAX_CALLER_CHARS:
             raise unusable(metadata.CALLER, f"use 1 to {MAX_CALLER_CHARS} characters")
         return claimed
@@ -133,6 +137,11 @@ def identity(peer: Peer) -> str:
             names = [name for name in names if name.startswith("spiffe://")]
         if names:
             return names[0]
+    return origin(peer)
+
+
+def origin(peer: Peer) -> str:
+    """Where a caller without a certificate calls from."""
     address = peer.peer()
     # The port changes with every connection; a unix socket has none.
     return address.rpartition(":")[0] if address.startswith(("ipv4:", "ipv6:")) else address

@@ -9,7 +9,7 @@ Forbids itself: decoding a message of a call that goes well; a second voice afte
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
@@ -146,12 +146,12 @@ class Forwarder:
             self._drop(begun)
             call.close_attempt(running)
 
-    async def _by_policy(
+    def _by_policy(
         self, call: Call, request: bytes, running: Running, open_: Open[T], drop: Callable[[T | Wreck], None]
-    ) -> tuple[Running, T | Wreck]:
+    ) -> Awaitable[tuple[Running, T | Wreck]]:
         if running.attempt.number == 1:
             self._shadows.copy(call, request)
-        return await raced(call, running, open_, drop, request)
+        return raced(call, running, open_, drop, request)
 
     async def _answered(self, call: Call, request: bytes, running: Running) -> _Whole | Wreck:
         attempt = running.attempt

@@ -31,12 +31,16 @@ class Visit:
 
 
 class Reception:
-    """Takes calls in. `max_calls` and `request_bytes` are what the process allows where the limits say nothing."""
+    """Takes calls in. `max_calls` and `request_bytes` are what the process allows where the limits say nothing.
 
-    def __init__(self, gate: Gate, *, max_calls: int, request_bytes: int) -> None:
+    `certified`: callers show certificates.
+    """
+
+    def __init__(self, gate: Gate, *, max_calls: int, request_bytes: int, certified: bool = True) -> None:
         self._gate = gate
         self._max_calls = max_calls
         self._request_bytes = request_bytes
+        self._certified = certified
         self._callers: Callers | None = None
         self._limits = suite_pb2.Limits()
 
@@ -49,7 +53,7 @@ class Reception:
         self._gate.adapt(limits.adaptive)
         if limits != self._limits:
             self._limits = limits
-            callers = Callers(limits)
+            callers = Callers(limits, certified=self._certified)
             self._callers = None if callers.unlimited else callers
 
     def take(self, incoming: Incoming, peer: Peer, size: int, priority: int) -> Visit:

@@ -14,8 +14,9 @@ from antiphon_bench.adapter import Adapter
 from antiphon_bench.dialects import DIALECTS
 from antiphon_bench.sdk import Yardstick
 
-UNARY_PER_ROUND: Final = 60
-STREAMS_PER_ROUND: Final = 16
+UNARY_PER_ROUND: Final = 160
+STREAMS_PER_ROUND: Final = 64
+DRIPPED_PER_ROUND: Final = 16
 _AT_ONCE: Final = 8
 
 Work = Callable[[], Awaitable[Any]]
@@ -31,7 +32,7 @@ async def measure(vendor: str, rounds: int) -> dict[str, ratio.Ratio]:
                 for name, times, at_once in (
                     ("unary", UNARY_PER_ROUND, 1),
                     ("chunk", STREAMS_PER_ROUND, 1),
-                    ("chunk_dripped", STREAMS_PER_ROUND, _AT_ONCE),
+                    ("chunk_dripped", DRIPPED_PER_ROUND, _AT_ONCE),
                 ):
                     works = _work(ours, name), _work(yardstick, name)
                     figure = f"{dialect.name}_{name}_cpu_vs_sdk"
