@@ -45,7 +45,7 @@ async def test_a_whole_answer_and_its_witness(upstream):
     assert status == 200
     assert texts(received) == text(16)
     assert b"data: [DONE]" in received
-    (seen,) = upstream.witness.accepted(key="k")
+    (seen,) = await ended(upstream)
     assert (seen.model, seen.prompt, seen.status, seen.by, seen.tokens) == ("m", "q7", 200, "upstream", 16)
     assert seen.at <= seen.last_token <= seen.ended
 
@@ -78,6 +78,12 @@ async def test_a_stall_with_noise(upstream, noise, mark):
     assert upstream.witness.accepted()[0].by == "caller"
 
 
+async def ended(upstream):
+    """What was asked, once it is over: the log tells so after the last byte of the answer."""
+    await until(lambda: all(one.ended for one in upstream.witness.accepted()))
+    return upstream.witness.accepted()
+
+
 async def until(condition):
     for _ in range(500):
         if condition():
@@ -102,7 +108,7 @@ async def test_keys_are_revoked_and_given_back(upstream):
     assert (await ask(upstream))[0] == 401
     await upstream.keys(None)
     assert (await ask(upstream))[0] == 200
-    assert [one.status for one in upstream.witness.accepted()] == [401, 200]
+    assert [one.status for one in await ended(upstream)] == [401, 200]
 
 
 async def test_only_so_many_play_at_once_and_who_leaves_the_line_takes_no_place(upstream):
