@@ -1,5 +1,6 @@
 """Owns what must hold at every moment of a simulated run, whatever goes wrong; apart from the code it judges."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,11 @@ IN = (State.HEALTHY, State.DEGRADED, State.SLOW_START)
 NEVER = (State.RATE_LIMITED, State.DISABLED, State.DRAINING)
 PENALTY_S = 5.0
 FAILURES, RESTARTS, WALKS = 3, 2, 4
+LATE, BREACH = 2.5, 3
+"""An answer that takes so many times the usual of small requests may be called late; so many of them are a breach."""
+LATE_OVER_S = 10.0
+GIVEN_BACK_S = 60.0
+"""After the last late answer: ten seconds until it is no longer counted, 38 s from 5 % to 100 %, and the next call."""
 CALLERS = (Reason.INVALID_REQUEST, Reason.CONTEXT_LENGTH_EXCEEDED)
 
 
@@ -30,6 +36,9 @@ class Laws:
         self._resolution = resolution
         self._limited: dict[TargetKey, float] = {}
         self._probing: dict[TargetKey, Attempt] = {}
+        self._late: dict[TargetKey, list[float]] = {}
+        self.calm_since = math.inf
+        """Nothing goes wrong from then on."""
         self.calls = self.attempts = self.second = self.hedges = 0
 
     def _health(self, key: TargetKey) -> Health:
@@ -108,6 +117,21 @@ class Laws:
         return self._health(key).state in IN
 
     # It ends.
+
+    def answered(self, attempt: Attempt, begun: float, usual: float) -> None:
+        """`attempt` of `begun` got its first content after `usual` times what is usual for small requests."""
+        if begun >= self.calm_since and usual >= LATE:
+            for key in (attempt.replica.key, attempt.candidate.pool):
+                self._late.setdefault(key, []).append(self._roster.clock())
+
+    def is_well(self, key: TargetKey) -> bool:
+        """Whether nothing is left of the faults at `key`. Large requests may have been late together by chance."""
+        health = self._health(key)
+        if health.state is not State.DEGRADED:
+            return health.state in (State.HEALTHY, State.SLOW_START)
+        late = self._late.get(key, [])
+        before = [at for at in late if health.since - LATE_OVER_S <= at <= health.since]
+        return len(before) >= BREACH and self._roster.clock() - late[-1] <= GIVEN_BACK_S
 
     @contextmanager
     def outcome(self, attempt: Attempt, failure: Failure | None) -> Iterator[None]:

@@ -60,13 +60,7 @@ def drawn(seed: int) -> Scene:
     tiers = sorted(dice.randint(0, 1) for _ in backends)
     shared_model = dice.random() < 0.7
     candidates = [
-        Candidate(
-            backend,
-            "m" if shared_model else f"m{number}",
-            tier,
-            weight=dice.choice((1, 1, 1, 3, 0)) if number else 1,
-            canary_percent=10.0 if number and not tier and dice.random() < 0.15 else None,
-        )
+        _candidate(number, backend, "m" if shared_model else f"m{number}", tier, dice)
         for number, (backend, tier) in enumerate(zip(backends, tiers, strict=True))
     ]
     if larger := dice.random() < 0.2:
@@ -103,6 +97,13 @@ def _backend(number: int, dice: Random) -> Backend:
         pool_mark=f"@{name}" if dice.random() < 0.8 else "",
         relative_cost=dice.choice((0.5, 1.0)),
     )
+
+
+def _candidate(number: int, backend: Backend, model: str, tier: int, dice: Random) -> Candidate:
+    weight = dice.choice((1, 1, 1, 3, 0)) if number else 1
+    is_canary = bool(number) and not tier and dice.random() < 0.15
+    # As in a configuration: where there is a percent there is no weight.
+    return Candidate(backend, model, tier, 1 if is_canary else weight, canary_percent=10.0 if is_canary else None)
 
 
 def _policy(dice: Random) -> RoutePolicy:

@@ -198,6 +198,8 @@ class Simulation:
         with self.laws.outcome(running.attempt, None):
             running.succeeded()
         attempt = running.attempt
+        usual_s = self.scene.ttft_s[attempt.candidate.backend.id]
+        self.laws.answered(attempt, running.started, running.elapsed_s() / usual_s)
         self.served.append((self.now, attempt.candidate.backend.id, attempt.replica.address))
         call.content = True
         for loser in [one for one in call.running if one is not running]:
@@ -310,6 +312,7 @@ class Simulation:
 
     def _mend(self) -> None:
         self.scene.troubles = []
+        self.laws.calm_since = self.now
         for backend in self.scene.replicas:
             self.roster.key_changed(backend)
         self.log("calm")
@@ -334,8 +337,7 @@ class Simulation:
         for candidate in ways:
             for replica in self.scene.replicas[candidate.backend.id]:
                 for key in (replica.key, *candidate.keys):
-                    state = self.roster.health_of(key).state
-                    assert state in (State.HEALTHY, State.SLOW_START), f"{key.id} is still {state}"
+                    assert self.laws.is_well(key), f"{key.id} is still {self.roster.health_of(key).state}"
 
 
 def simulated(seed: int) -> Outcome:
