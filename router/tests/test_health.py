@@ -210,6 +210,14 @@ def test_what_others_tell_meanwhile_outlives_the_success_of_the_probe():
 
 def test_most_calls_failing_is_enough_whatever_their_order():
     out = HEALTHY.failed(1.0, DICE, cause=Cause.ERRORS, rule="row", weight=0.5, mostly=True)
+def test_only_the_probe_ends_the_trial_of_what_is_not_out_for_failures():
+    limited = DUE.started(6.0).limited(7.0, DICE, delay_s=1.0, rule="rate", probe=False)
+    assert limited.recovered(9.0, probe=False) is limited, "its probe is still out"
+    refused = HEALTHY.disabled(0.0, cause=Cause.AUTH, rule="auth").started(300.0)
+    assert refused.recovered(301.0, probe=False) is refused
+    assert DUE.started(6.0).recovered(7.0, probe=False).state is State.SLOW_START
+
+
     assert out.state is State.OPEN
 
 

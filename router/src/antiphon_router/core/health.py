@@ -129,8 +129,13 @@ class Health:
             return self
         return replace(self, state=State.HALF_OPEN, since=now, next_try=None, before=self)
 
-    def recovered(self, now: float) -> "Health":
-        """The probe succeeded. DRAINING and DISABLED stay: one lucky call does not undo them."""
+    def recovered(self, now: float, *, probe: bool = True) -> "Health":
+        """The probe succeeded, or a call that went there for want of better: that may only end what calls put out.
+
+        DRAINING and DISABLED stay: one lucky call does not undo them.
+        """
+        if not probe and self.before is not None and self.before.state is not State.OPEN:
+            return self
         if self.refuted and self.before is not None:
             return self.before
         if self.state not in (State.HALF_OPEN, State.OPEN, State.UNSPECIFIED):

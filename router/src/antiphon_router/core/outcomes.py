@@ -40,7 +40,8 @@ def succeeded(attempt: Attempt, fleet: Fleet, now: float) -> Changes:
     news = []
     for key in keys:
         health = _health(fleet, key, now)
-        news.append((key, health.recovered(now) if key in proven else health.succeeded()))
+        probe = key in attempt.probes
+        news.append((key, health.recovered(now, probe=probe) if key in proven else health.succeeded()))
     return _changed(news, fleet)
 
 
@@ -61,8 +62,9 @@ def failed(attempt: Attempt, failure: Failure, fleet: Fleet, now: float, dice: D
             continue
         if key == replica and not failure.lost:
             # Who gives a typed answer is alive.
-            proven = key in attempt.probes or key in attempt.rescues
-            news.append((key, health.recovered(now) if proven else health.succeeded()))
+            probe = key in attempt.probes
+            proven = probe or key in attempt.rescues
+            news.append((key, health.recovered(now, probe=probe) if proven else health.succeeded()))
         elif key in attempt.probes:
             news.append((key, health.abandoned(now)))
     if at_fault is not None:
