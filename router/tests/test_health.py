@@ -126,9 +126,11 @@ def test_a_rate_limit_without_a_time_doubles_and_is_never_shorter_than_that():
         assert health.state is State.HALF_OPEN
 
 
-def test_a_rate_limit_probe_that_fails_otherwise_goes_back_to_rate_limited():
-    limited = HEALTHY.limited(0.0, DICE, delay_s=1.0, rule="rate").started(1.0)
-    assert fail(limited, 1.0).state is State.RATE_LIMITED
+def test_a_probe_after_a_rate_limit_that_fails_otherwise_tells_of_an_outage_and_no_longer_of_a_limit():
+    out = fail(HEALTHY, 0.0, 3)
+    after = fail(out.limited(0.5, DICE, delay_s=1.0, rule="rate").started(1.5), 1.5)
+    assert (after.state, after.cause, after.level) == (State.OPEN, Cause.ERRORS, out.level + 1)
+    assert after.ejected, "so that panic does not heed it"
 
 
 def test_disabled_is_probed_every_five_minutes_and_keeps_its_since():
@@ -208,8 +210,6 @@ def test_what_others_tell_meanwhile_outlives_the_success_of_the_probe():
     assert refused.recovered(8.0).state is State.DISABLED
 
 
-def test_most_calls_failing_is_enough_whatever_their_order():
-    out = HEALTHY.failed(1.0, DICE, cause=Cause.ERRORS, rule="row", weight=0.5, mostly=True)
 def test_only_the_probe_ends_the_trial_of_what_is_not_out_for_failures():
     limited = DUE.started(6.0).limited(7.0, DICE, delay_s=1.0, rule="rate", probe=False)
     assert limited.recovered(9.0, probe=False) is limited, "its probe is still out"
@@ -218,6 +218,8 @@ def test_only_the_probe_ends_the_trial_of_what_is_not_out_for_failures():
     assert DUE.started(6.0).recovered(7.0, probe=False).state is State.SLOW_START
 
 
+def test_most_calls_failing_is_enough_whatever_their_order():
+    out = HEALTHY.failed(1.0, DICE, cause=Cause.ERRORS, rule="row", weight=0.5, mostly=True)
     assert out.state is State.OPEN
 
 

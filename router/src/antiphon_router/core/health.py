@@ -11,7 +11,8 @@
     UNSPECIFIED ── serving ──> HEALTHY           any ── not serving, leaves discovery ──> DRAINING ── serving ──┐
                                                  any ── stream lost ──> OPEN (UNREACHABLE) ── serving ──> SLOW_START
 
-HALF_OPEN admits nobody: its one probe is out. PANIC is no state of a target but of a choice, see admit.py.
+HALF_OPEN admits nobody: its one probe is out. If that meets other trouble where the rate was limited, OPEN follows.
+PANIC is no state of a target but of a choice, see admit.py.
 """
 
 from dataclasses import dataclass, replace
@@ -178,7 +179,10 @@ class Health:
                 return self
             if self.refuted:
                 return self.before
-            return self._out(self.before.state, now, dice, cause=cause, rule=rule, policy=policy)
+            # The time of a limit is over: this is other trouble, and called a limit it would keep out even a call in
+            # PANIC, for as long as the outages before have made it.
+            state = State.OPEN if self.before.state is State.RATE_LIMITED else self.before.state
+            return self._out(state, now, dice, cause=cause, rule=rule, policy=policy)
         if self.state not in TAKES_CALLS or not weight:
             return self
         failures = self.failures + weight
