@@ -8,7 +8,7 @@ from antiphon_router.core import outcomes
 from antiphon_router.core.failover import Attempt
 from antiphon_router.core.faults import Failure, Reason, classified
 from antiphon_router.core.fleet import Fleet
-from antiphon_router.core.health import Health
+from antiphon_router.core.health import POLICY, Health
 from antiphon_router.core.tally import Sample, Tally
 from antiphon_router.core.values import Backend, Candidate, Cause, Replica, Scope, State, TargetKey
 
@@ -21,9 +21,9 @@ ENDPOINT = WAY.key(Scope.ENDPOINT)
 NOW = 10.0
 
 
-def fleet(shared=None, tallies=None, healths=None) -> Fleet:
+def fleet(shared=None, tallies=None, healths=None, rekeyed=None) -> Fleet:
     known = {ONE.key: WELL, TWO.key: WELL, **(healths or {})}
-    return Fleet({"a": [ONE, TWO]}, known, shared or {}, {}, tallies or {})
+    return Fleet({"a": [ONE, TWO]}, known, shared or {}, {}, tallies or {}, rekeyed=rekeyed or {})
 
 
 def marks(tally: Tally) -> list[tuple[Cause | None, bool]]:
@@ -114,6 +114,37 @@ def test_a_typed_answer_of_a_replica_that_was_given_up_rescues_it():
     typed = outcomes.failed(rescue, Failure(Reason.INVALID_REQUEST), world, NOW, random.Random(1))
     assert typed[ONE.key].state is State.SLOW_START
     assert not outcomes.is_routine(rescue, fleet())
+
+
+def test_a_success_for_want_of_better_does_not_take_the_turn_of_a_probe_that_is_out():
+    limited = Health(State.OPEN, Cause.ERRORS, "row", 0.0, 5.0).started(6.0)
+    limited = limited.limited(7.0, random.Random(1), delay_s=1.0, rule="rate", probe=False)
+    world = fleet({WAY.pool: limited})
+    assert outcomes.succeeded(ATTEMPT._replace(rescues=(WAY.pool,)), world, NOW) == {}
+    probe = ATTEMPT._replace(probes=(WAY.pool,))
+    assert outcomes.succeeded(probe, world, NOW)[WAY.pool].state is State.RATE_LIMITED
+
+
+@pytest.mark.parametrize(("http_status", "scope"), [(401, Scope.KEY), (403, Scope.KEY_MODEL)])
+def test_a_refusal_of_the_old_key_tells_nothing_of_the_new_one(http_status, scope):
+    refused = Failure(Reason.PROVIDER_CREDENTIALS, http_status=http_status, retry_other=True)
+    key, dice = WAY.key(scope), random.Random(1)
+    world = fleet(rekeyed={"a": 8.0})
+    assert outcomes.failed(ATTEMPT, refused, world, NOW, dice, begun=7.9) == {}
+    assert outcomes.failed(ATTEMPT, refused, world, NOW, dice, begun=8.0)[key].state is State.DISABLED
+    other = fleet(rekeyed={"b": 8.0})
+    assert outcomes.failed(ATTEMPT, refused, other, NOW, dice, begun=7.9)[key].state is State.DISABLED
+    out = Health(State.DISABLED, Cause.AUTH, "auth", 0.0, 5.0)
+    probed = fleet({key: out.started(7.0)}, rekeyed={"a": 8.0})
+    back = outcomes.failed(ATTEMPT._replace(probes=(key,)), refused, probed, NOW, dice, begun=7.0)
+    assert back[key].next_try == NOW + POLICY.abandoned_s, "its probe is made again"
+
+
+def test_a_new_key_does_not_pay_the_bill():
+    spent = Failure(Reason.QUOTA_EXHAUSTED, http_status=402, retry_other=True)
+    world = fleet(rekeyed={"a": 8.0})
+    changes = outcomes.failed(ATTEMPT, spent, world, NOW, random.Random(1), begun=7.9)
+    assert changes[WAY.key(Scope.ACCOUNT)].state is State.DISABLED
 
 
 def test_a_success_is_routine_unless_something_it_depends_on_is_remarkable():

@@ -246,6 +246,21 @@ def test_people_and_keys(roster):
     assert roster.health_of(key).state is State.SLOW_START
 
 
+def test_what_was_asked_with_the_old_key_does_not_put_out_the_new_one(roster, clock):
+    refused = Failure(CoreReason.PROVIDER_CREDENTIALS, http_status=401, retry_other=True)
+    before = begun(roster)
+    clock.now += 1.0
+    roster.keys_changed(ONE)
+    after = begun(roster)
+    before.failed(refused, error_pb2.CallError())
+    before.close()
+    key = Candidate(A, "m").key(Scope.KEY)
+    assert roster.health_of(key).state is State.HEALTHY
+    after.failed(refused, error_pb2.CallError())
+    after.close()
+    assert roster.health_of(key).state is State.DISABLED
+
+
 def test_trouble_elsewhere_leaves_the_calm_path_alone(roster, clock):
     assert roster._calmly(WAY, clock()) is not None
     roster.add(TWO)

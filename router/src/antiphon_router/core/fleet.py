@@ -38,6 +38,8 @@ class Fleet:
     """Of pools whose provider has told that little is left of its limits."""
     meters: Mapping[str, Meter] = field(default_factory=dict)
     """Of backends with bounds of our own per minute, by id."""
+    rekeyed: Mapping[str, float] = field(default_factory=dict)
+    """When the key of a backend became another one last, by id."""
 
 
 class Block(NamedTuple):

@@ -3,6 +3,7 @@
 Gives back the healths that are no longer the same, and tallies anew; it changes nothing itself.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -17,6 +18,7 @@ _BUSY: Final = frozenset({429, 503, 529})
 _TAKEN_BY: Final = frozenset({Scope.ENDPOINT, Scope.POOL})
 _MISSED: Final = frozenset({Effect.SLOW, Effect.DEGRADE, Effect.LIMIT})
 _FAILED: Final = frozenset({Effect.FAIL, Effect.SLOW})
+_OF_KEY: Final = frozenset({Scope.KEY, Scope.KEY_MODEL})
 
 
 def started(attempt: Attempt, fleet: Fleet, now: float) -> Changes:
@@ -50,11 +52,16 @@ def abandoned(attempt: Attempt, fleet: Fleet, now: float) -> Changes:
     return _changed([(key, _health(fleet, key, now).abandoned(now)) for key in attempt.probes], fleet)
 
 
-def failed(attempt: Attempt, failure: Failure, fleet: Fleet, now: float, dice: Dice) -> Changes:
-    """`attempt` failed: exactly the target at fault learns of it, and what was probed in vain goes back."""
+def failed(
+    attempt: Attempt, failure: Failure, fleet: Fleet, now: float, dice: Dice, *, begun: float = math.inf
+) -> Changes:
+    """`attempt` of `begun` failed: exactly the target at fault learns of it, and what was probed in vain goes back."""
     rule = classified(failure)
     replica = attempt.replica.key
     at_fault = blamed(attempt, rule)
+    if rule.scope in _OF_KEY and begun < fleet.rekeyed.get(attempt.candidate.backend.id, -math.inf):
+        # It was the old key that was refused; of the new one that tells nothing.
+        at_fault = None
     news = []
     for key in dict.fromkeys((replica, *attempt.probes)):
         health = _health(fleet, key, now)

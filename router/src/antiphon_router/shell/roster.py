@@ -69,6 +69,7 @@ class Roster:
         self._throttles: dict[str, Throttle] = {}
         self._quotas = Quotas()
         self._meters = Meters()
+        self._rekeyed: dict[str, float] = {}
         self.waits: Waits | None = None
         """Where waits for first content are counted, if anybody wants to know."""
         self._hedges: dict[str, Hedges] = {}
@@ -85,6 +86,7 @@ class Roster:
             self._throttles,
             self._quotas.by_pool,
             self._meters.by_backend,
+            self._rekeyed,
         )
 
     # Replicas come and go.
@@ -280,8 +282,8 @@ class Roster:
         """Count in `waits` from now on how long calls wait for their first content; None: nowhere."""
         self.waits = waits
 
-    def failed(self, attempt: Attempt, failure: Failure, error: error_pb2.CallError) -> None:
-        """The upstream failed, or the caller did, before or after content."""
+    def failed(self, attempt: Attempt, failure: Failure, error: error_pb2.CallError, begun: float) -> None:
+        """The upstream failed `attempt` of `begun`, or its caller did, before or after content."""
         now = self.clock()
         key = attempt.replica.key
         rule = classified(failure)
@@ -295,7 +297,7 @@ class Roster:
             self._tallies.update(outcomes.noted_failure(attempt, failure, self._tallies, now))
         if outcomes.is_overload(failure):
             self._throttle(attempt, now, failed=1)
-        self._apply(outcomes.failed(attempt, failure, self.fleet, now, self._dice))
+        self._apply(outcomes.failed(attempt, failure, self.fleet, now, self._dice, begun=begun))
 
     def abandoned(self, attempt: Attempt, elapsed_s: float) -> None:
         """The caller left before first content."""
@@ -343,7 +345,8 @@ class Roster:
 
     def key_changed(self, backend: str) -> None:
         """`backend` has a new version of its key."""
-        self._apply(outcomes.key_changed(backend, self.fleet, self.clock()))
+        now = self._rekeyed[backend] = self.clock()
+        self._apply(outcomes.key_changed(backend, self.fleet, now))
 
     def keys_changed(self, replica: Replica) -> None:
         """`replica` has a new version of its key, which is that of every backend it serves."""

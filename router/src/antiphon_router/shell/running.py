@@ -64,7 +64,7 @@ class Running:
     def failed(self, failure: Failure, error: error_pb2.CallError) -> None:
         """It failed; possibly after it had succeeded, in the middle of its answer."""
         self._settled = True
-        self._roster.failed(self.attempt, failure, error)
+        self._roster.failed(self.attempt, failure, error, self.started)
 
     def mute(self) -> None:
         """Nobody is to learn from how it ends."""
