@@ -229,6 +229,8 @@ class Exchange:
 
     async def read_rest(self) -> None:
         """Read to the end, after the wire's own end mark, so that the connection can be used again; not for long."""
+        if self._body.at_eof():
+            return
         # The end is often there already, but for the loop to look: a limit costs more than that.
         await asyncio.sleep(0)
         if self._body.at_eof():
