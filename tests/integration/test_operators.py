@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
@@ -107,6 +108,7 @@ async def test_every_state_is_told_with_its_reason_and_its_next_try(tmp_path):
         path.write_text(routes(**where))
         address = await stack.enter_async_context(router(path, admin_port))
         client = await stack.enter_async_context(AsyncClient(address))
+        began = time.monotonic()
         for model in ("limited/m", "refused/m"):
             with pytest.raises(AntiphonError):
                 await client.generate("hello", model=model)
@@ -124,7 +126,7 @@ async def test_every_state_is_told_with_its_reason_and_its_next_try(tmp_path):
         assert " ago" in limited
         left_s = re.search(r" in (\d+) s ", limited)
         assert left_s is not None
-        assert 30 <= int(left_s[1]) < 100, "in 90 s, a bit later, less the time until it is asked"
+        assert 89 - (time.monotonic() - began) <= int(left_s[1]) < 100, "90 s from then, or a bit later"
         assert "disabled" in refused
         assert "auth (auth)" in refused
         assert "in 4 min" in refused or "in 5 min" in refused

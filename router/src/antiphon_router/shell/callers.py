@@ -48,7 +48,7 @@ class Caller:
 
     def priority(self, asked: int) -> int:
         """The priority its call gets."""
-        return asked if asked >= self._best else self._best
+        return max(asked, self._best)
 
     def enter(self, size: int) -> float:
         """Take a call with a request of `size` bytes; returns the tokens drawn for it, to be given to `leave`."""

@@ -85,7 +85,7 @@ class SpokenBlock:
         self._answer = answer
         self._signature = string(value, "signature") if self.thinking else ""
         self._more = extras(value, _THINKING if self.thinking else _TEXT, payload)
-        self._say(string(value, self.member), out)
+        self.say(string(value, self.member), out)
         for number, citation in enumerate(objects(value, "citations")):
             self._cite(citation, json_text.text_of(json_text.dig(payload, "content_block", "citations", number)), out)
 
@@ -104,7 +104,7 @@ class SpokenBlock:
         kind = delta.get("type")
         if kind == self.delta_type:
             told = self.member
-            self._say(string(delta, told), out)
+            self.say(string(delta, told), out)
         elif kind == "signature_delta" and self.thinking:
             told = "signature"
             self._signature += string(delta, told)
@@ -115,7 +115,8 @@ class SpokenBlock:
             return False
         return len(delta) == 2 and told in delta
 
-    def _say(self, text: str, out: Events) -> None:
+    def say(self, text: str, out: Events) -> None:
+        """More of it; the first that brings anything begins the part."""
         if not text:
             return
         if self.index < 0:

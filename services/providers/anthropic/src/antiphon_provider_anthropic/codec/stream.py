@@ -113,15 +113,14 @@ class MessageStream(EventStream):
     def _extend(self, text: str) -> None:
         block = self._hot
         assert block is not None, "nothing to extend"
-        first = block.index < 0
-        if first:
-            block.begin(self._out)
+        if block.index < 0:
+            block.say(text, self._out)
+            self._release()
+            return
         event = _Event(reasoning_delta=text) if block.thinking else _Event(text_delta=text)
         if block.index:
             event.part_index = block.index
         self._out.append(event)
-        if first:
-            self._release()
 
     def close(self) -> Events:
         """The last events, at the end of the body. Raises when the answer is not whole."""
