@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from authority import CALLER, PROVIDER, ROUTER, Authority, write
@@ -12,7 +12,7 @@ from authority import CALLER, PROVIDER, ROUTER, Authority, write
 from antiphon.config.v1 import suite_pb2
 from antiphon.llm.v1 import content_pb2, response_pb2
 from antiphon.router.v1 import health_pb2
-from antiphon_client import AdminClient, AsyncClient, RouterUnreachable, TlsFiles, Unauthenticated
+from antiphon_client import AdminClient, AsyncClient, RateLimited, RouterUnreachable, TlsFiles, Unauthenticated
 from antiphon_contract import rotating_channel
 from antiphon_contract.rotating_channel import RotatingChannel
 from antiphon_embedded.health import watch
@@ -96,7 +96,8 @@ async def suite(provider: TlsFiles, router: TlsFiles, caller: TlsFiles, **peers)
     told = Told()
     transport = Transport(from_files(provider), peers.pop("provider_peers", (ROUTER,)))
     async with serve(told, ServiceSettings(), transport=transport) as service:
-        suite = suite_pb2.Suite(backends=[{"id": "b", "provider": "told", "addresses": [service.address]}])
+        backends = [{"id": "b", "provider": "told", "addresses": [service.address]}]
+        suite = suite_pb2.Suite(backends=backends, limits=peers.pop("limits", None))
         settings = RouterSettings(
             service=ServiceSettings(),
             admin_listen="127.0.0.1:0",
@@ -208,6 +209,22 @@ async def test_identities_are_looked_at_per_port(authority, tmp_path):
         with pytest.raises(Unauthenticated, match=CALLER):
             async with AdminClient(bed.running.admin.address, tls=caller) as admin:
                 await admin.backends()
+
+
+async def test_what_a_caller_may_take_is_counted_by_its_certificate(authority, tmp_path):
+    files = [
+        authority.files(tmp_path / identity.rpartition("/")[2], identity, dns=("antiphon",))
+        for identity in (PROVIDER, ROUTER, CALLER, "spiffe://antiphon/other")
+    ]
+    limits = suite_pb2.Limits(callers=[{"caller": CALLER, "requests_per_minute": 1}])
+    async with suite(*files[:3], limits=limits) as bed:
+        await replace(bed, caller=files[3]).until_serving()
+        async with bed.client(files[3]) as other, bed.client(files[2]) as caller:
+            for _ in range(3):
+                assert (await other.generate("x", model="told/m")).text == "hello"
+            assert (await caller.generate("x", model="told/m")).text == "hello"
+            with pytest.raises(RateLimited, match=CALLER):
+                await caller.generate("x", model="told/m")
 
 
 async def test_a_provider_that_refuses_the_router_is_out_with_the_reason(authority, tmp_path):

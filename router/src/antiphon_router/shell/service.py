@@ -68,18 +68,18 @@ async def serving(
     changed = asyncio.Event()
     roster = Roster(changed=changed.set)
     gate = Gate(own.max_concurrency, own.max_request_bytes)
-    reception = Reception(
-        gate,
-        max_calls=own.max_concurrency,
-        request_bytes=own.max_request_bytes,
-        certified=settings.tls.files is not None or settings.tls.issuer is not None,
-    )
-    routes.follow(lambda loaded: reception.follow(loaded.suite.limits))
     async with (
         connected(settings.tls) as transport,
         Links(roster, transport.live) as links,
         Shadows(roster, links) as shadows,
     ):
+        reception = Reception(
+            gate,
+            max_calls=own.max_concurrency,
+            request_bytes=own.max_request_bytes,
+            certified=transport.live is not None,
+        )
+        routes.follow(lambda loaded: reception.follow(loaded.suite.limits))
         forwarder = Forwarder(links, shadows, Hold(settings.hold_bytes, own.keepalive_s))
         chat = proxy.ChatProxy(
             routes,

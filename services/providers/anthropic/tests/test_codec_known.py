@@ -51,6 +51,15 @@ def test_the_answer_is_the_same(known, blocks):
     assert answer(*(data[at : at + 1] for at in range(len(data))), known=known) == learned_anew
 
 
+def test_what_is_known_of_a_block_is_not_taken_for_another(known):
+    """The second block is known, the first is learned anew and goes on after the second was announced."""
+    partly = KnownDeltas()
+    partly.keep(1, "text", known.get(1, "text"))
+    blocks = [opened(0), delta(0, "text", text="a"), opened(1), delta(0, "text", text="b"), delta(1, "text", text="c")]
+    data = begin() + b"".join(blocks) + end()
+    assert [part.text.text for part in answer(data, known=partly).message.parts] == ["ab", "c"]
+
+
 def test_the_first_words_are_content(known):
     """What waited for content goes out with them, and they begin their part."""
     stream = MessageStream(known=known)

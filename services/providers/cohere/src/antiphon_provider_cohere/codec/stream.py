@@ -70,7 +70,7 @@ class ChatStream(EventStream):
 
     def _plain_delta(self) -> PlainDelta | None:
         block = self._plain
-        return None if block is None or block.held or not (block.open or block.index < 0) else self._shape
+        return None if block is None or block.held else self._shape
 
     def _extend(self, text: str) -> None:
         block = self._plain
@@ -215,7 +215,7 @@ class ChatStream(EventStream):
         """What further text of `block` will look like."""
         self._plain = block
         if not block.open:
-            self._learned, self._shape = None, self._known.get(position, member)
+            self._shape = self._known.get(position, member)
             return
         self._lessons -= 1
         self._learned = block
