@@ -22,19 +22,19 @@ from antiphon_router.core.meter import (
 
 def test_without_bounds_nothing_waits_and_nothing_is_drawn():
     bounds = Bounds()
-    assert wait(NEW, bounds, 10**9, 0.0) is None
+    assert wait(NEW, bounds, 10.0**9, 0.0) is None
     assert drawn(NEW, bounds, 10**9, 0.0) == NEW
     assert corrected(NEW, Bounds(requests=1), 10, (1, 1), 0.0) == NEW
 
 
 def test_each_bound_is_told_by_its_name():
     meter = drawn(NEW, Bounds(1, 1000), 1000.0, 0.0)
-    waits = wait(meter, Bounds(1, 1000), 0, 0.0)
+    waits = wait(meter, Bounds(1, 1000), estimate(meter, 0), 0.0)
     assert waits is not None
     assert (waits.bound, waits.seconds) == ("1 requests per minute", pytest.approx(60.0))
-    waits = wait(meter, Bounds(2, 1000), 0, 30.0)
+    waits = wait(meter, Bounds(2, 1000), estimate(meter, 0), 30.0)
     assert waits is None
-    waits = wait(meter, Bounds(0, 1000), 0, 0.0)
+    waits = wait(meter, Bounds(0, 1000), estimate(meter, 0), 0.0)
     assert waits is not None
     assert waits.bound == "1000 tokens per minute"
 
@@ -77,5 +77,5 @@ def test_the_short_look_says_what_both_buckets_say(requests, tokens):
             requests and rates.wait_s(requests_due_s, 1.0, requests, now),
             tokens and rates.wait_s(tokens_due_s, estimate(meter, size), tokens, now),
         ]
-        waits = wait(meter, bounds, size, now)
+        waits = wait(meter, bounds, estimate(meter, size), now)
         assert (0.0 if waits is None else waits.seconds) == next(filter(None, slow), 0.0)

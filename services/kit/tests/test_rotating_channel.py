@@ -57,6 +57,21 @@ async def test_new_calls_move_and_a_stream_goes_on(bed, authority):
     assert channel.open_channels == 1
 
 
+async def test_who_takes_a_channel_for_a_call_has_it_until_the_call_has_ended(bed, authority):
+    channel, files, desk, _ = bed
+    taken, ended = channel.take()
+    stream = taken.unary_stream("/desk/wait")(b"", timeout=20)
+    assert await stream.read() == b"begun"
+    write(files, *authority.issue(f"{CALLER}/1"), authority.pem)
+    await moved(channel, 1)
+    assert channel.take()[0] is not taken
+    assert channel.open_channels == 2
+    desk.release.set()
+    assert await stream.read() == b"done"
+    ended(stream)
+    assert channel.open_channels == 1
+
+
 async def test_a_certificate_that_is_refused_does_not_replace_one_that_works(bed, authority):
     channel, files, _, _ = bed
     assert await who(channel) == f"{CALLER}/0"

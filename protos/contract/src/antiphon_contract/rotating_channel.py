@@ -69,6 +69,12 @@ class RotatingChannel:
         """As of grpc.aio.Channel."""
         return _Method(self, "unary_stream", method, coders, more)
 
+    def take(self) -> tuple[grpc.aio.Channel, Callable[[object], None]]:
+        """The channel for one call that begins now, and what is to be called once it has ended."""
+        line = self.line()
+        line.calls += 1
+        return line.channel, line.ended
+
     def line(self) -> _Line:
         """Where a call that begins now goes."""
         if self._clock() >= self._look_at_s:

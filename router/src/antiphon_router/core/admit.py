@@ -15,7 +15,7 @@ from antiphon_router.core import meter, quota
 from antiphon_router.core.failover import Turn
 from antiphon_router.core.fleet import IDLE, NORMAL, Block, Fleet, in_flight
 from antiphon_router.core.health import UNOBSERVED, Admission, Health
-from antiphon_router.core.meter import NEW, Bounds, wait
+from antiphon_router.core.meter import NEW, Bounds, estimate, wait
 from antiphon_router.core.resolve import Resolution
 from antiphon_router.core.values import Ask, Backend, Candidate, Cause, Load, Replica, Scope, State, TargetKey
 
@@ -111,12 +111,14 @@ def is_ample(backend: Backend, fleet: Fleet, now: float) -> bool:
     """Whether there is so much room at `backend` that its bounds decide nothing."""
     if backend.max_in_flight and in_flight(backend, fleet) >= backend.max_in_flight:
         return False
-    return _own_headroom(backend, fleet, now) == 1.0
+    bounds = backend.bounds
+    return bounds is None or meter.headroom(fleet.meters.get(backend.id, NEW), bounds, now) == 1.0
 
 
 def _spent(backend: Backend, bounds: Bounds, look: Look) -> Block | None:
     """What our own bounds say: as if the provider limited the rate, before it does."""
-    waits = wait(look.fleet.meters.get(backend.id, NEW), bounds, 0, look.now)
+    known = look.fleet.meters.get(backend.id, NEW)
+    waits = wait(known, bounds, estimate(known, 0), look.now)
     if waits is None:
         return None
     limited = Health(State.RATE_LIMITED, Cause.RATE_LIMIT, OWN_BOUND, look.now, look.now + waits.seconds)

@@ -47,10 +47,10 @@ def estimate(meter: Meter, size: int) -> float:
     return size / BYTES_PER_TOKEN + meter.output
 
 
-def wait(meter: Meter, bounds: Bounds, size: int, now: float) -> Wait | None:
-    """What a request of `size` bytes has to wait for; None: nothing."""
+def wait(meter: Meter, bounds: Bounds, tokens: float, now: float) -> Wait | None:
+    """What a request that takes about `tokens` has to wait for; None: nothing."""
     # Nearly always half of both buckets is left, and this request takes less.
-    soon, small = now + HALF_S, not bounds.tokens or estimate(meter, size) * 2 <= bounds.tokens
+    soon, small = now + HALF_S, not bounds.tokens or tokens * 2 <= bounds.tokens
     if small and meter.requests_due_s <= soon and meter.tokens_due_s <= soon and bounds.requests != 1:
         return None
     if bounds.requests:
@@ -58,7 +58,7 @@ def wait(meter: Meter, bounds: Bounds, size: int, now: float) -> Wait | None:
         if seconds:
             return Wait(seconds, f"{bounds.requests} requests per minute")
     if bounds.tokens:
-        seconds = rates.wait_s(meter.tokens_due_s, estimate(meter, size), bounds.tokens, now)
+        seconds = rates.wait_s(meter.tokens_due_s, tokens, bounds.tokens, now)
         if seconds:
             return Wait(seconds, f"{bounds.tokens} tokens per minute")
     return None
@@ -67,10 +67,11 @@ def wait(meter: Meter, bounds: Bounds, size: int, now: float) -> Wait | None:
 def drawn(meter: Meter, bounds: Bounds, tokens: float, now: float) -> Meter:
     """A request came in that takes about `tokens`."""
     requests_due_s, tokens_due_s, output = meter
-    if bounds.requests:
-        requests_due_s = rates.drawn(requests_due_s, 1.0, bounds.requests, now)
-    if bounds.tokens:
-        tokens_due_s = rates.drawn(tokens_due_s, tokens, bounds.tokens, now)
+    requests, per_minute = bounds
+    if requests:
+        requests_due_s = rates.drawn(requests_due_s, 1.0, requests, now)
+    if per_minute:
+        tokens_due_s = rates.drawn(tokens_due_s, tokens, per_minute, now)
     return Meter(requests_due_s, tokens_due_s, output)
 
 

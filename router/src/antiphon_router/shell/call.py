@@ -23,8 +23,8 @@ from antiphon_router.core.values import AfterContent
 from antiphon_router.shell.ask import NONE, Wishes
 from antiphon_router.shell.effects import has_effects
 from antiphon_router.shell.failures import Wreck, failure_of, placed, refused
-from antiphon_router.shell.outgoing import Pairs
 from antiphon_router.shell.record import failed_attempt, lost_attempt, plain_router_end, router_end
+from antiphon_router.shell.replica_call import Pairs
 from antiphon_router.shell.roster import Roster, Running
 from antiphon_router.shell.wire import end_of, estimated_usage
 
@@ -147,8 +147,8 @@ class Call:
         )
         limit_s = self.policy.first_content_timeout_s
         if limit_s is None:
-            return Pairs(*pairs)
-        return Pairs(*pairs, (metadata.FIRST_CONTENT, str(round(limit_s * 1000))))
+            return pairs
+        return (*pairs, (metadata.FIRST_CONTENT, str(round(limit_s * 1000))))
 
     def _most(self, attempt: Attempt) -> int:
         """The number of the last attempt there can be: what that ends in, an adapter of native calls passes on."""
@@ -185,12 +185,13 @@ class Call:
     def close_attempt(self, running: Running) -> None:
         """Nothing of the attempt runs any more, however it ended; to be called after its outcome is told."""
         running.close()
-        _end_span(running, grpc.StatusCode.CANCELLED)
+        if running.span is not None:
+            _end_span(running, grpc.StatusCode.CANCELLED)
 
-    def lost(self, running: Running, winner: Running, request_bytes: int) -> None:
+    def lost(self, running: Running, winner: Running) -> None:
         """`winner` had content first; `running` is about to be closed."""
         number = running.attempt.number
-        usage = estimated_usage(request_bytes)
+        usage = estimated_usage(running.size)
         self.attempts[number] = lost_attempt(running.attempt, winner.attempt, running.elapsed_s(), usage)
         self._turn = failover.outrun(self._turn, running.attempt)
 

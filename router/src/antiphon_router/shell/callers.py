@@ -36,7 +36,7 @@ class Peer(Protocol):
 class Caller:
     """One caller and what it has drawn. Raises CallFailure (GATEWAY_RATE_LIMITED) where that is too much."""
 
-    __slots__ = ("_best", "_bounds", "_clock", "_meter", "_most", "name", "running")
+    __slots__ = ("_best", "_bounds", "_clock", "_meter", "_most", "counts_tokens", "name", "running")
 
     def __init__(self, name: str, limit: suite_pb2.CallerLimit, clock: Callable[[], float]) -> None:
         self.name = name
@@ -44,6 +44,8 @@ class Caller:
         self._best, self._most = limit.best_priority, limit.max_in_flight
         self._clock = clock
         self._bounds = Bounds(limit.requests_per_minute, limit.tokens_per_minute)
+        self.counts_tokens = limit.tokens_per_minute > 0
+        """Whether it matters what its answers used."""
         self._meter = meter.NEW
 
     def priority(self, asked: int) -> int:
@@ -55,10 +57,10 @@ class Caller:
         now, most = self._clock(), self._most
         if most and self.running >= most:
             raise self._limited(f"{most} calls at once", "wait for one of them to end", None)
-        waits = meter.wait(self._meter, self._bounds, size, now)
+        tokens = meter.estimate(self._meter, size)
+        waits = meter.wait(self._meter, self._bounds, tokens, now)
         if waits is not None:
             raise self._limited(waits.bound, f"try again in {waits.seconds:.1f} s", waits.seconds)
-        tokens = meter.estimate(self._meter, size)
         self._meter = meter.drawn(self._meter, self._bounds, tokens, now)
         self.running += 1
         return tokens
@@ -68,11 +70,6 @@ class Caller:
         self.running -= 1
         if used is not None:
             self._meter = meter.corrected(self._meter, self._bounds, tokens, used, self._clock())
-
-    @property
-    def counts_tokens(self) -> bool:
-        """Whether it matters what its answers used."""
-        return self._bounds.tokens > 0
 
     @property
     def is_idle(self) -> bool:

@@ -8,7 +8,7 @@ Forbids itself: serializers (bytes in, bytes out) and retries (only the failover
 import asyncio
 import contextlib
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -21,6 +21,7 @@ from antiphon_contract.tls import LOOK_EVERY_S, LivePems, explanation
 from antiphon_kit.channel_options import ROUTER_TO_PROVIDER
 from antiphon_router.core.values import Replica, TargetKey
 from antiphon_router.shell.key_watch import KeyWatch
+from antiphon_router.shell.replica_call import ReplicaCall
 from antiphon_router.shell.roster import Roster
 
 UnaryCall = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
@@ -34,7 +35,7 @@ _WHOLE_PROCESS: Final = health_pb2.HealthCheckRequest().SerializeToString()
 
 
 class Link:
-    """The channel to one replica. `unary` and `stream` give the call objects, made once per method.
+    """The channel to one replica. `call` begins a call that is forwarded; `unary` and `stream` are for its own.
 
     `live`: the certificate to show; None: plaintext.
     """
@@ -64,6 +65,13 @@ class Link:
         if call is None:
             call = self._stream[method] = self._channel.unary_stream(method)
         return call
+
+    def call(self, method: str, timeout_s: float) -> ReplicaCall:
+        """A call of `method` that is forwarded."""
+        if self._rotating is not None:
+            channel, ended = self._rotating.take()
+            return ReplicaCall(channel, method, timeout_s, ended)
+        return ReplicaCall(cast("grpc.aio.Channel", self._channel), method, timeout_s)
 
     async def watch(self, roster: Roster) -> None:
         """Follow the health stream for ever; ends by cancellation only."""

@@ -18,12 +18,14 @@ from google.protobuf.message import DecodeError
 
 from antiphon.llm.v1 import error_pb2
 from antiphon_router.core.values import DEFAULT_POLICY, AfterContent
+from antiphon_router.shell.alarms import Alarms
 from antiphon_router.shell.call import Answer, Call, Context
 from antiphon_router.shell.channels import Links
 from antiphon_router.shell.failures import Wreck, answer_in, draining, no_answer, placed, wreck_of
 from antiphon_router.shell.hedge import Open, limited, raced
 from antiphon_router.shell.hold import Hold, HoldRelay
 from antiphon_router.shell.relay import Relay, TunnelRelay
+from antiphon_router.shell.replica_call import ReplicaCall
 from antiphon_router.shell.restart import RestartRelay
 from antiphon_router.shell.roster import Running
 from antiphon_router.shell.shadow import Shadows
@@ -46,7 +48,7 @@ class _Whole(NamedTuple):
 class _Begun(NamedTuple):
     """A stream with its first content."""
 
-    rpc: grpc.aio.UnaryStreamCall[bytes, bytes]
+    rpc: ReplicaCall
     first: bytes
 
 
@@ -57,7 +59,8 @@ class Forwarder:
         self._links = links
         self._shadows = shadows
         self._hold = hold
-        self._rpcs: set[grpc.aio.Call] = set()
+        self._alarms = Alarms()
+        self._rpcs: set[ReplicaCall] = set()
         self._cut = False
 
     @property
@@ -69,7 +72,7 @@ class Forwarder:
         """End what still runs with a typed error: this router stops."""
         self._cut = True
         for rpc in tuple(self._rpcs):
-            rpc.cancel()
+            rpc.close()
 
     async def unary(self, call: Call, request: bytes, context: Context) -> bytes:
         """Forward a call with one message each way. Raises Answer for any other end than an answer."""
@@ -151,20 +154,18 @@ class Forwarder:
     ) -> Awaitable[tuple[Running, T | Wreck]]:
         if running.attempt.number == 1:
             self._shadows.copy(call, request)
-        return raced(call, running, open_, drop, request)
+        return raced(call, running, open_, drop, request=request, alarms=self._alarms)
 
     async def _answered(self, call: Call, request: bytes, running: Running) -> _Whole | Wreck:
         attempt = running.attempt
         try:
             if attempt.wait_s:
                 await asyncio.sleep(attempt.wait_s)
-            rpc = self._links[attempt.replica.key].unary(call.method)(
-                request, timeout=call.left_s(), metadata=call.outgoing(running)
-            )
+            rpc = self._links[attempt.replica.key].call(call.method, call.left_s())
             self._rpcs.add(rpc)
             try:
-                response = await rpc
-                end, running.headroom = answer_in(await rpc.trailing_metadata())
+                response, trailers = await rpc.unary(request, call.outgoing(running))
+                end, running.headroom = answer_in(trailers)
                 return _Whole(response, end)
             finally:
                 self._ended(rpc)
@@ -177,10 +178,9 @@ class Forwarder:
         try:
             if attempt.wait_s:
                 await asyncio.sleep(attempt.wait_s)
-            rpc = self._links[attempt.replica.key].stream(call.method)(
-                request, timeout=call.left_s(), metadata=call.outgoing(running)
-            )
+            rpc = self._links[attempt.replica.key].call(call.method, call.left_s())
             self._rpcs.add(rpc)
+            await rpc.begin(request, call.outgoing(running))
             async for frame in rpc:
                 if relay.is_content(frame):
                     begun = _Begun(rpc, frame)
@@ -199,10 +199,10 @@ class Forwarder:
         if isinstance(begun, _Begun):
             self._ended(begun.rpc)
 
-    def _ended(self, rpc: grpc.aio.Call) -> None:
+    def _ended(self, rpc: ReplicaCall) -> None:
         """Whatever happens to the caller's RPC, the replica's ends with it."""
         self._rpcs.discard(rpc)
-        rpc.cancel()
+        rpc.close()
 
     def _raise_cut(self, call: Call, running: Running, *, committed: bool = False, end: bytes = b"") -> None:
         """Raises Answer if it was this router that cut the call, and not the caller who left."""
@@ -217,12 +217,11 @@ class Forwarder:
         self._raise_cut(call, running, committed=relay.committed, end=end)
 
 
-async def _rest(rpc: grpc.aio.UnaryStreamCall[bytes, bytes], relay: Relay, running: Running) -> Wreck | None:
+async def _rest(rpc: ReplicaCall, relay: Relay, running: Running) -> Wreck | None:
     """Pass on what follows the first content; how it failed, if it did."""
     try:
-        async for frame in rpc:
-            await relay.forward(frame)
-        return await relay.finished(tuple(await rpc.trailing_metadata()))
+        await rpc.each(relay.forward)
+        return await relay.finished(await rpc.trailers())
     except grpc.aio.AioRpcError as raised:
         return await relay.reconciled(wreck_of(raised, running.attempt))
     except DecodeError:

@@ -8,9 +8,11 @@ Forbids itself: two attempts of what has effects of its own; deciding whether th
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Generic, TypeVar, cast
 
 from antiphon_contract.errors import Reason, call_error
+from antiphon_router.shell.alarms import Alarms, cancel
 from antiphon_router.shell.call import Call
 from antiphon_router.shell.failures import Wreck
 from antiphon_router.shell.roster import Running
@@ -39,7 +41,7 @@ async def limited(open_: Open[T], limit_s: float, running: Running) -> T | Wreck
 
 
 async def raced(
-    call: Call, first: Running, open_: Open[T], drop: Callable[[T | Wreck], None], request: bytes
+    call: Call, first: Running, open_: Open[T], drop: Callable[[T | Wreck], None], *, request: bytes, alarms: Alarms
 ) -> tuple[Running, T | Wreck]:
     """Open `first`, and a second attempt beside it when it is slow. The attempt that counts, and what came of it.
 
@@ -48,47 +50,62 @@ async def raced(
     delay_s = call.hedge_delay_s(first)
     if delay_s is None:
         return first, await open_(first)
-    rival = _Rival(call, first, open_, request)
-    timer = asyncio.get_running_loop().call_later(delay_s, rival.start)
+    rivals: list[_Rival[T]] = []
+    waiter = cast("asyncio.Task[object]", asyncio.current_task())
+    alarm = alarms.set(delay_s, partial(_join, rivals, call, first, open_, request=request, waiter=waiter))
     try:
         try:
             opened = await open_(first)
         except asyncio.CancelledError:
-            if not rival.interrupted():
+            if not rivals or not rivals[0].interrupted():
                 raise
-            return rival.winner()
+            return rivals[0].winner()
         finally:
-            timer.cancel()
-        return (first, opened) if rival.running is None else await rival.outcome(opened)
+            cancel(alarm)
+        return await rivals[0].outcome(opened) if rivals and rivals[0].running is not None else (first, opened)
     finally:
-        if rival.running is not None:
-            await rival.close(drop)
+        if rivals and rivals[0].running is not None:
+            await rivals[0].close(drop)
+
+
+def _join(
+    rivals: "list[_Rival[T]]",
+    call: Call,
+    first: Running,
+    open_: Open[T],
+    *,
+    request: bytes,
+    waiter: "asyncio.Task[object]",
+) -> None:
+    """`first` is slow: the second attempt joins `rivals`, if there is to be one."""
+    second = call.hedge(first, request)
+    if second is not None:
+        rivals.append(_Rival(call, first, second, open_, waiter))
 
 
 class _Rival(Generic[T]):
-    """The second attempt beside `first`, started by a timer. `first` runs in the task that makes this one.
+    """The attempt `running` beside `first`, which runs in the task `waiter`.
 
     So it is not before an attempt is slow that a call costs a task more; who comes first then cancels that wait.
     """
 
-    def __init__(self, call: Call, first: Running, open_: Open[T], request: bytes) -> None:
+    def __init__(
+        self,
+        call: Call,
+        first: Running,
+        running: Running,
+        open_: Open[T],
+        waiter: "asyncio.Task[object]",
+    ) -> None:
         self._call = call
         self._first = first
-        self._open = open_
-        self._request = request
-        self._waiter = cast("asyncio.Task[object]", asyncio.current_task())
-        self._cancels = self._waiter.cancelling()
+        self.running: Running | None = running
+        """None: it has failed."""
+        self._waiter = waiter
+        self._cancels = waiter.cancelling()
         self._alone = self._won = False
-        self.running: Running | None = None
-        """None: there is no second attempt, or it has failed."""
-        self._opening: asyncio.Future[T | Wreck]
-
-    def start(self) -> None:
-        """`first` is slow."""
-        self.running = self._call.hedge(self._first, self._request)
-        if self.running is not None:
-            self._opening = asyncio.ensure_future(self._open(self.running))
-            self._opening.add_done_callback(self._ended)
+        self._opening = asyncio.ensure_future(open_(running))
+        self._opening.add_done_callback(self._ended)
 
     def _ended(self, opening: "asyncio.Future[T | Wreck]") -> None:
         if self._alone or self.running is None or opening.cancelled():
@@ -112,7 +129,7 @@ class _Rival(Generic[T]):
         """This one had content first."""
         opened = self._opening.result()
         second = self._taken()
-        self._call.lost(self._first, second, len(self._request))
+        self._call.lost(self._first, second)
         self._call.close_attempt(self._first)
         return second, opened
 
@@ -121,7 +138,7 @@ class _Rival(Generic[T]):
         self.interrupted()
         assert self.running is not None
         if not isinstance(opened, Wreck):
-            self._call.lost(self.running, self._first, len(self._request))
+            self._call.lost(self.running, self._first)
             return self._first, opened
         self._alone = True
         self._fail(self._first, opened)

@@ -110,14 +110,14 @@ class Shadows:
 
 async def _answered(link: Link, method: str, request: bytes, outgoing: tuple[tuple[str, str], ...]) -> bytes:
     """Read the answer to its end and keep nothing of it but the adapter's record, for the bounds of the backend."""
-    if "/Stream" not in method:
-        call = link.unary(method)(request, timeout=LIMIT_S, metadata=outgoing)
-        await call
-        return end_in(await call.trailing_metadata())
-    rpc = link.stream(method)(request, timeout=LIMIT_S, metadata=outgoing)
+    rpc = link.call(method, LIMIT_S)
     try:
+        if "/Stream" not in method:
+            _, trailers = await rpc.unary(request, outgoing)
+            return end_in(trailers)
+        await rpc.begin(request, outgoing)
         async for _ in rpc:
             pass
-        return end_in(await rpc.trailing_metadata())
+        return end_in(await rpc.trailers())
     finally:
-        rpc.cancel()
+        rpc.close()

@@ -21,8 +21,9 @@ _ANSWER_BYTES_PER_TOKEN: Final = 8
 _MODEL_TAG: Final = 0x0A
 _TEXT: Final = frozenset({"text", "reasoning", "refusal"})
 _TEXT_OR_NONE: Final = _TEXT | {None}
-_NUMBERED: Final = 0x08
-_UNNUMBERED: Final = 0x12
+NUMBERED: Final = b"\x08"
+"""The first byte of nearly every frame that commits the call: the tag of its number."""
+_UNNUMBERED: Final = b"\x12"
 _CANCELLED: Final = frozenset({Reason.ERROR_REASON_CANCELLED, Reason.ERROR_REASON_DEADLINE_EXCEEDED})
 
 
@@ -86,10 +87,10 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
 
 def is_numbered(frame: bytes) -> bool:
     """Whether a frame commits the call. Raises DecodeError for what is no frame."""
-    first = frame[0] if frame else _UNNUMBERED
-    if first == _NUMBERED:
+    first = frame[:1]
+    if first == NUMBERED:
         return True
-    if first == _UNNUMBERED:
+    if first == _UNNUMBERED or not first:
         return False
     # A serialiser that does not write fields in order.
     return bool(Frame.FromString(frame).first_sequence)

@@ -77,10 +77,10 @@ class Telemetry(Protocol):
 class _PassedOn:
     """The span of a process without telemetry: hands an incoming trace on unchanged, so that it stays connected."""
 
-    __slots__ = ("_metadata",)
+    __slots__ = ("_trace",)
 
-    def __init__(self, invocation_metadata: Metadata) -> None:
-        self._metadata = invocation_metadata
+    def __init__(self, trace: TraceMetadata) -> None:
+        self._trace = trace
 
     def requested(self, request: ModelRequest, model: str, *, stream: bool, operation: str = "chat") -> None:
         pass
@@ -92,17 +92,23 @@ class _PassedOn:
         return self
 
     def propagation(self) -> TraceMetadata:
-        return trace_metadata(self._metadata)
+        return self._trace
 
     def finish(self, end: response_pb2.ResponseEnd | None, code: grpc.StatusCode) -> None:
         pass
+
+
+_UNTRACED: Final = _PassedOn(())
 
 
 class _Off:
     """Telemetry without an endpoint."""
 
     def start_call(self, method: str, invocation_metadata: Metadata) -> CallSpan:
-        return _PassedOn(invocation_metadata)
+        for key, _ in invocation_metadata:
+            if key in metadata.TRACE:
+                return _PassedOn(trace_metadata(invocation_metadata))
+        return _UNTRACED
 
     def gauge(self, name: str, unit: str, read: Callable[[], Iterable[Reading]]) -> None:
         pass

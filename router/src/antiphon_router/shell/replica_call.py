@@ -1,0 +1,97 @@
+"""Owns one call that is forwarded to a replica: request bytes and metadata out, answer bytes and trailers in.
+
+It stands on the call object of gRPC itself. What grpc.aio puts around that (a task, two weak sets, two mappings of
+metadata) is a seventh of what the router costs, and a call that only passes bytes on needs none of it: see
+docs/adr/0012-calls-to-replicas-without-grpc-aio.md. Everything else of grpc.aio is used as it is.
+
+Forbids itself: serialisers and interceptors.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
+
+import grpc
+
+from antiphon_contract.errors import CODE_BY_NUMBER
+
+Pairs = tuple[tuple[str, str | bytes], ...]
+
+_OK: Final = grpc.StatusCode.OK.value[0]
+_CLOSED: Final = "the router no longer waits for it"
+
+
+class ReplicaCall:
+    """One call of `method` ("/package.Service/Method") by `channel`, for at most `timeout_s`.
+
+    Either `unary`, or `begin` and then `async for` or `each`; all raise AioRpcError where the status is not OK, and
+    CancelledError once the call was closed. `ended` is called once, by `close`, which every call needs.
+    """
+
+    __slots__ = ("_call", "_ended")
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        method: str,
+        timeout_s: float,
+        ended: Callable[[object], None] | None = None,
+    ) -> None:
+        self._call = cast("Any", channel)._channel.call(method.encode(), time.time() + timeout_s, None, None, 0)
+        self._ended = ended
+
+    async def unary(self, request: bytes, metadata: Pairs) -> tuple[bytes, Pairs]:
+        """Send `request` and wait for the one message that answers it; with what came after that."""
+        message = await self._call.unary_unary(request, metadata)
+        status = await self._call.status()
+        if message is None:
+            raise self._failure(status)
+        return message, status.trailing_metadata() or ()
+
+    async def begin(self, request: bytes, metadata: Pairs) -> None:
+        """Send `request`, and wait until something of its answer has come."""
+        await self._call.initiate_unary_stream(request, metadata)
+
+    def __aiter__(self) -> "ReplicaCall":
+        return self
+
+    async def __anext__(self) -> bytes:
+        message = await self._call.receive_serialized_message()
+        if message is not grpc.aio.EOF:
+            return cast("bytes", message)
+        await self._check()
+        raise StopAsyncIteration
+
+    async def each(self, take: Callable[[bytes], Awaitable[None]]) -> None:
+        """Have `take` take every message that is left, one after the other."""
+        receive, end = self._call.receive_serialized_message, grpc.aio.EOF
+        while (message := await receive()) is not end:
+            await take(message)
+        await self._check()
+
+    async def trailers(self) -> Pairs:
+        """What came after the last message."""
+        return cast("Pairs", (await self._call.status()).trailing_metadata() or ())
+
+    def close(self) -> None:
+        """Nothing of it is waited for any more; what still runs is cancelled. Idempotent."""
+        if not self._call.done():
+            self._call.cancel(_CLOSED)
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended(self)
+
+    async def _check(self) -> None:
+        status = await self._call.status()
+        if status.code() != _OK:
+            raise self._failure(status)
+
+    def _failure(self, status: Any) -> BaseException:
+        if self._call.is_locally_cancelled():
+            return asyncio.CancelledError()
+        code, details = CODE_BY_NUMBER[status.code()], status.details()
+        if code is grpc.StatusCode.OK:
+            code, details = grpc.StatusCode.INTERNAL, "the answer to a unary call has no message"
+        trailers = grpc.aio.Metadata.from_tuple(status.trailing_metadata() or ())
+        return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, details)

@@ -1,0 +1,198 @@
+"""A forwarded call beside the same call by grpc.aio: what it gives, raises and leaves behind."""
+
+import asyncio
+import contextlib
+import time
+
+import grpc
+import pytest
+
+from antiphon_router.shell.replica_call import ReplicaCall
+
+pytestmark = pytest.mark.timeout(30)
+
+UNARY, STREAM = "/t.Test/Unary", "/t.Test/Stream"
+SENT = (("a", "1"), ("b-bin", b"\x00\x01"))
+LIMIT_S = 20.0
+
+
+class Server(grpc.GenericRpcHandler):
+    """Answers by `say`, as stream or as one message, and remembers how calls ended."""
+
+    def __init__(self):
+        self.seen = []
+        self.came, self.cancelled = asyncio.Event(), asyncio.Event()
+
+        async def say(request, context):
+            self.seen.append((request, dict(context.invocation_metadata()), context.time_remaining()))
+            self.came.set()
+            try:
+                return await self.say(request, context)
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
+
+        self.unary = grpc.unary_unary_rpc_method_handler(say)
+        self.stream = grpc.unary_stream_rpc_method_handler(say)
+        self.methods = {UNARY: self.unary, STREAM: self.stream}
+
+    def service(self, details):
+        return self.methods.get(details.method)
+
+
+@pytest.fixture
+async def server():
+    handler, server = Server(), grpc.aio.server()
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        handler.channel = channel
+        yield handler
+    await server.stop(None)
+
+
+async def whole(request, context):
+    context.set_trailing_metadata((("end-bin", b"\x08\x01"), ("told", "yes")))
+    return b"<" + request + b">"
+
+
+async def frames(request, context):
+    context.set_trailing_metadata((("told", "yes"),))
+    for number in range(3):
+        await context.write(b"%d" % number)
+
+
+async def refusal(request, context):
+    context.set_trailing_metadata((("why-bin", b"\x01"),))
+    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too much")
+
+
+async def never(request, context):
+    await asyncio.Event().wait()
+
+
+async def test_a_unary_call_gives_message_and_trailers_and_sends_what_it_is_given(server):
+    server.say = whole
+    call = ReplicaCall(server.channel, UNARY, LIMIT_S)
+    message, trailers = await call.unary(b"hi", SENT)
+    call.close()
+    assert (message, dict(trailers)) == (b"<hi>", {"end-bin": b"\x08\x01", "told": "yes"})
+    [(request, metadata, left_s)] = server.seen
+    assert (request, metadata["a"], metadata["b-bin"]) == (b"hi", "1", b"\x00\x01")
+    assert LIMIT_S - 5.0 < left_s <= LIMIT_S
+
+
+async def test_a_stream_gives_every_message_and_then_its_trailers(server):
+    server.say = frames
+    call = ReplicaCall(server.channel, STREAM, LIMIT_S)
+    await call.begin(b"", SENT)
+    first = await anext(call)
+    rest = []
+
+    async def take(message):
+        rest.append(message)
+
+    await call.each(take)
+    assert (first, rest, dict(await call.trailers())) == (b"0", [b"1", b"2"], {"told": "yes"})
+    with pytest.raises(StopAsyncIteration):
+        await anext(call)
+    call.close()
+
+
+async def answered(call, how):
+    if how == "unary":
+        return await call.unary(b"", ())
+    await call.begin(b"", ())
+    if how == "each":
+        return await call.each(None)
+    return [message async for message in call]
+
+
+async def failed(call, how):
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await answered(call, how)
+    call.close()
+    return raised.value
+
+
+@pytest.mark.parametrize("how", ["unary", "each", "iteration"])
+async def test_a_failure_tells_what_grpc_aio_tells(server, how):
+    server.say = refusal
+    method = UNARY if how == "unary" else STREAM
+    mine = await failed(ReplicaCall(server.channel, method, LIMIT_S), how)
+    with pytest.raises(grpc.aio.AioRpcError) as theirs:
+        await server.channel.unary_unary(UNARY)(b"")
+    assert (mine.code(), mine.details()) == (theirs.value.code(), theirs.value.details())
+    assert tuple(mine.trailing_metadata()) == tuple(theirs.value.trailing_metadata()) == (("why-bin", b"\x01"),)
+
+
+@pytest.mark.parametrize("how", ["unary", "iteration"])
+async def test_the_deadline_is_kept(server, how):
+    server.say = never
+    started = time.monotonic()
+    error = await failed(ReplicaCall(server.channel, UNARY if how == "unary" else STREAM, 0.2), how)
+    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert time.monotonic() - started < 5.0
+
+
+async def test_an_answer_without_a_message_is_a_failure(server):
+    async def nothing(request, context):
+        return None
+
+    server.say = nothing
+    server.methods[UNARY] = server.stream
+    error = await failed(ReplicaCall(server.channel, UNARY, LIMIT_S), "unary")
+    assert error.code() is not grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("method", [UNARY, STREAM])
+async def test_a_cancelled_task_cancels_the_call_at_the_replica(server, method):
+    server.say = never
+    call = ReplicaCall(server.channel, method, LIMIT_S)
+    task = asyncio.create_task(call.unary(b"", ()) if method == UNARY else call.begin(b"", ()))
+    await server.came.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    call.close()
+    async with asyncio.timeout(5.0):
+        await server.cancelled.wait()
+
+
+@pytest.mark.parametrize("method", [UNARY, STREAM])
+async def test_who_waits_for_a_call_that_is_closed_is_told_so(server, method):
+    server.say = never
+    call = ReplicaCall(server.channel, method, LIMIT_S)
+
+    async def wait():
+        if method == UNARY:
+            await call.unary(b"", ())
+        await call.begin(b"", ())
+        await anext(call)
+
+    task = asyncio.create_task(wait())
+    await server.came.wait()
+    call.close()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelling() == 0
+
+
+@pytest.mark.parametrize("say", [whole, refusal])
+async def test_its_end_is_told_once(server, say):
+    server.say = say
+    ended = []
+    call = ReplicaCall(server.channel, UNARY, LIMIT_S, ended.append)
+    with contextlib.suppress(grpc.aio.AioRpcError):
+        await call.unary(b"", ())
+    assert not ended
+    call.close()
+    call.close()
+    assert ended == [call]
+
+
+async def test_an_unreachable_replica_is_a_failure_and_no_exception_of_another_kind():
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        error = await failed(ReplicaCall(channel, UNARY, LIMIT_S), "unary")
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
