@@ -48,6 +48,17 @@ def test_members_and_elements_of_text_with_half_a_character():
     assert bytes(json_text.dig(data, "a", 0)) == b'"\\ud83d"'
 
 
+def test_a_digger_finds_what_dig_finds():
+    usage = json_text.digger("delta", "usage")
+    plain = b'{"a":[{"delta":1}],"delta":{"usage":0,"more":{"usage":1},"usage": {"x":  2} },"usage":3}'
+    tolerated = b'{"delta":{"usage":{"x":"\\ud83d"},"huge":NaN}}'
+    for data in (plain, tolerated):
+        assert bytes(usage(data)) == bytes(json_text.dig(data, "delta", "usage"))
+    assert bytes(usage(plain)) == b'{"x":  2}'
+    with pytest.raises(KeyError):
+        usage(b'{"delta":{}}')
+
+
 @pytest.mark.parametrize("text", ["", "[]", "1", '{"a": }', '{}, "model": "x"'])
 def test_verbatim_takes_exactly_one_object(text):
     with pytest.raises(CallFailure) as raised:

@@ -5,7 +5,6 @@ Deltas are collected in lists: appending to a message's string is quadratic.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from antiphon.llm.v1 import chat_pb2, content_pb2, response_pb2
 
@@ -14,16 +13,19 @@ class StreamViolation(Exception):
     """The stream breaks the grammar of the contract: a gap, a missing start, something after the end."""
 
 
-@dataclass(slots=True)
 class _OpenPart:
-    part: content_pb2.Part
-    """That of the event which began it, until an update needs one to change."""
-    text: list[str] = field(default_factory=list)
-    transcript: list[str] = field(default_factory=list)
-    media: list[bytes] = field(default_factory=list)
-    logprobs: list[response_pb2.TokenLogprob] = field(default_factory=list)
-    tail: content_pb2.Part | None = None
-    updated: bool = False
+    """`part`: that of the event which began it, until an update needs one to change."""
+
+    __slots__ = ("logprobs", "media", "part", "tail", "text", "transcript", "updated")
+
+    def __init__(self, part: content_pb2.Part, logprobs: Iterable[response_pb2.TokenLogprob]) -> None:
+        self.part = part
+        self.text: list[str] = []
+        self.transcript: list[str] = []
+        self.media: list[bytes] = []
+        self.logprobs = list(logprobs)
+        self.tail: content_pb2.Part | None = None
+        self.updated = False
 
 
 class Fold:
@@ -58,7 +60,14 @@ class Fold:
             if self.end is not None:
                 raise StreamViolation("an event after `end`")
             self._sequence += 1
-            self._numbered(event)
+            kind = event.WhichOneof("kind")
+            if kind == "text_delta":
+                part = self._open(event)
+                part.text.append(event.text_delta)
+                if event.logprobs:
+                    part.logprobs.extend(event.logprobs)
+            else:
+                self._other(kind, event)
 
     def _unnumbered(self, event: response_pb2.StreamEvent) -> None:
         kind = event.WhichOneof("kind")
@@ -72,31 +81,22 @@ class Fold:
             self.restarts += 1
             self._begin()
 
-    def _numbered(self, event: response_pb2.StreamEvent) -> None:
-        kind = event.WhichOneof("kind")
-        if kind == "text_delta":
-            part = self._open(event)
-            part.text.append(event.text_delta)
-            if event.logprobs:
-                part.logprobs.extend(event.logprobs)
-        elif kind == "reasoning_delta":
+    def _other(self, kind: str | None, event: response_pb2.StreamEvent) -> None:
+        if kind == "reasoning_delta":
             self._open(event).text.append(event.reasoning_delta)
         elif kind == "tool_input_delta":
             self._open(event).text.append(event.tool_input_delta)
-        else:
-            self._rare(kind, event)
-
-    def _rare(self, kind: str | None, event: response_pb2.StreamEvent) -> None:
-        if kind == "part_start":
+        elif kind == "part_start":
             key = (event.candidate_index, event.part_index)
             if key in self._parts:
                 raise StreamViolation(f"part {key} starts twice")
-            self._parts[key] = _OpenPart(event.part_start.part, logprobs=list(event.logprobs))
+            self._parts[key] = _OpenPart(event.part_start.part, event.logprobs)
         elif kind == "part_update":
             _update(self._open(event), event.part_update)
         elif kind == "part_end":
             part = self._open(event)
-            part.tail = event.part_end.tail
+            if event.part_end.HasField("tail"):
+                part.tail = event.part_end.tail
             part.logprobs.extend(event.logprobs)
         elif kind == "start":
             self.start = event.start
@@ -122,13 +122,15 @@ class Fold:
     def response(self) -> chat_pb2.GenerateResponse:
         """What has arrived so far, as the answer of a unary call."""
         response = chat_pb2.GenerateResponse(start=self.start, end=self.end)
-        candidates = sorted({*self._ends, *(candidate for candidate, _ in self._parts)})
-        for candidate_index in candidates:
+        keys = sorted(self._parts)
+        for candidate_index in sorted(self._ends.keys() | {candidate for candidate, _ in keys}):
             candidate = response.candidates.add()
             candidate.message.role = content_pb2.ROLE_ASSISTANT
             if candidate_index in self._ends:
                 candidate.end.CopyFrom(self._ends[candidate_index])
-            for key in sorted(key for key in self._parts if key[0] == candidate_index):
+            for key in keys:
+                if key[0] != candidate_index:
+                    continue
                 position = len(candidate.message.parts)
                 _finish(self._parts[key], candidate.message.parts.add())
                 if logprobs := self._parts[key].logprobs:

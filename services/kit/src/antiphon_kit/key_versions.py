@@ -6,7 +6,7 @@ Forbids itself: clocks, chance and I/O. Time and the roll of the dice are argume
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from antiphon.llm.v1 import error_pb2
 from antiphon_contract.errors import Reason
@@ -114,8 +114,7 @@ class KeySlot:
         return self.max_staleness_s is not None and now_s - self.confirmed_s >= self.max_staleness_s
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What a choice is made for: a model ("" for none), at a moment on both clocks."""
 
     model: str

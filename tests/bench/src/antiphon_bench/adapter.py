@@ -16,6 +16,7 @@ from antiphon_provider_cohere.adapter import CohereAdapter
 from antiphon_wires.openai_chat.adapter import OpenAIChatAdapter
 from antiphon_wires.openai_chat.codec import OPENAI
 
+_END: Final = response_pb2.StreamEvent(end=response_pb2.ResponseEnd())
 _KEY: Final = EnvSecret({"KEY": "bench"}, "KEY")
 
 
@@ -33,6 +34,7 @@ class Adapter:
     def __init__(self, adapter: ChatProvider, units: int) -> None:
         self._adapter = adapter
         self._units = units
+        self._requests = {model: _request(model) for model in (MODEL, DRIP_MODEL)}
 
     @classmethod
     @asynccontextmanager
@@ -68,7 +70,7 @@ class Adapter:
         async with aclosing(self._generate(model)) as batches:
             async for batch in batches:
                 fold.feed_events(batch)
-        fold.feed_events([response_pb2.StreamEvent(end=response_pb2.ResponseEnd())])
+        fold.feed_events([_END])
         return "".join(part.text.text for part in fold.response().candidates[0].message.parts)
 
     async def _stream(self, model: str) -> int:
@@ -79,8 +81,13 @@ class Adapter:
         return self._units
 
     def _generate(self, model: str) -> Any:
-        message = content_pb2.Message(
-            role=content_pb2.ROLE_USER, parts=[content_pb2.Part(text=content_pb2.TextPart(text="hi"))]
-        )
-        request = chat_pb2.StreamGenerateRequest(model=model, prompt=chat_pb2.Prompt(messages=[message]))
+        # As it comes from the wire.
+        request = chat_pb2.StreamGenerateRequest.FromString(self._requests[model])
         return self._adapter.generate(Turn(request=request, model=model))
+
+
+def _request(model: str) -> bytes:
+    message = content_pb2.Message(
+        role=content_pb2.ROLE_USER, parts=[content_pb2.Part(text=content_pb2.TextPart(text="hi"))]
+    )
+    return chat_pb2.StreamGenerateRequest(model=model, prompt=chat_pb2.Prompt(messages=[message])).SerializeToString()

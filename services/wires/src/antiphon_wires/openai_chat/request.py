@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -27,8 +26,7 @@ _PROTECTED: Final[tuple[merge_patch.Path, ...]] = (
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A request ready to be sent: JSON body, the headers its caller asked for, and what was left out or changed.
 
     `path`, below the base URL, is set where it is not the usual one.

@@ -13,7 +13,7 @@ from antiphon_wires.openai_chat.dialect import Dialect
 Native = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scope:
     """`state_domain` is the account's name, "" if the operator gave none. `reasons`: the model is sure to reason.
 
@@ -33,6 +33,8 @@ class Scope:
 
     def patch(self, native: Native, provider_json: Mapping[str, str], path: str) -> bool:
         """Apply what `provider_json` holds for this wire; whether there was anything."""
+        if not provider_json:
+            return False
         keys = self.keys
         if not any(provider_json.get(key) for key in keys):
             return False

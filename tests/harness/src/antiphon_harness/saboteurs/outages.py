@@ -112,6 +112,6 @@ SABOTEURS: Final[tuple[Saboteur, ...]] = (
         name="hedge_loser_not_recorded",
         what="the attempt that lost is missing from the record",
         goal="G17",
-        edits=(Edit(_ROUTER, "        self._call.lost(self._first, second, len(self._request))\n", ""),),
+        edits=(Edit(_ROUTER, "        self._call.lost(self._first, second)\n", ""),),
     ),
 )

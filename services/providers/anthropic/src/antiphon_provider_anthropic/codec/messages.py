@@ -20,19 +20,24 @@ def encode_conversation(prompt: chat_pb2.Prompt, scope: Scope) -> Native:
     2026-11); it refuses other places itself.
     """
     messages = list(prompt.messages)
+    first = last_user = -1
     for index, message in enumerate(messages):
-        if message.role not in _ROLES:
+        role = message.role
+        if role not in _ROLES:
             raise invalid(f"prompt.messages[{index}].role is none this version knows", f"prompt.messages[{index}].role")
-    first = next((i for i, message in enumerate(messages) if message.role not in _INSTRUCTIONS), len(messages))
-    if first == len(messages):
+        if first < 0 and role not in _INSTRUCTIONS:
+            first = index
+        if role == content_pb2.ROLE_USER:
+            last_user = index
+    if first < 0:
         raise invalid(f"prompt.messages holds instructions only; {NAME} wants a message of the user", "prompt.messages")
     members: Native = {}
-    if system := _system(messages[:first], scope):
+    if first and (system := _system(messages[:first], scope)):
         members["system"] = blocks.plain(system)
-    last_user = max((i for i, message in enumerate(messages) if message.role == content_pb2.ROLE_USER), default=-1)
     if prompt.documents and last_user < 0:
         raise invalid("prompt.documents needs a message of the user to stand in", "prompt.documents")
-    members["messages"] = _turns(messages, first, _Documents(prompt.documents, last_user), scope)
+    given = _Documents(prompt.documents, last_user)
+    members["messages"] = _turns(messages, first, given, scope)
     return members
 
 
@@ -41,12 +46,11 @@ class _Documents:
 
     def __init__(self, found: Iterable[content_pb2.Document], place: int) -> None:
         self._found = list(found)
-        self._place = place
+        self.place = place if self._found else -1
+        """In which message they stand; -1: there are none."""
 
-    def take(self, index: int, scope: Scope) -> list[Native]:
-        """The blocks that are due in message `index`, once; encoded only then, as the vendor counts them in order."""
-        if index != self._place:
-            return []
+    def take(self, scope: Scope) -> list[Native]:
+        """Their blocks, once; encoded only where they are due, as the vendor counts them in order."""
         found, self._found = self._found, []
         encoded = [
             documents.encode_document(document, f"prompt.documents[{number}]", scope)
@@ -81,7 +85,8 @@ def _instructions(message: content_pb2.Message, path: str, scope: Scope) -> list
 def _note(message: content_pb2.Message, path: str, scope: Scope) -> None:
     if message.name:
         scope.losses.hint(f"{path}.name", f"{NAME} has no names of speakers")
-    scope.own(message.opaque, path)
+    if message.opaque:
+        scope.own(message.opaque, path)
 
 
 def _turns(messages: list[content_pb2.Message], first: int, given: _Documents, scope: Scope) -> list[Native]:
@@ -129,10 +134,11 @@ def _said(message: content_pb2.Message, index: int, given: _Documents, scope: Sc
             continue
         if message.role == content_pb2.ROLE_TOOL:
             raise invalid(f"{where} must be a tool_result: the message has ROLE_TOOL", where)
-        content += given.take(index, scope)
+        if index == given.place:
+            content += given.take(scope)
         if (block := parts.encode_part(part, where, scope)) is not None:
             content.append(block)
-    return content + given.take(index, scope)
+    return content + given.take(scope) if index == given.place else content
 
 
 def _tool_result(part: content_pb2.Part, path: str, scope: Scope) -> Native:

@@ -39,9 +39,13 @@ class Facts:
     efforts: tuple[str, ...] | None = None
 
 
+_OF_ANY: Final = Facts()
+_OF_MANUAL: Final = Facts(thinking=frozenset({"enabled", "disabled"}))
+
+
 def known_facts(model: str) -> Facts:
     """What is known without the vendor's list."""
-    return Facts(thinking=frozenset({"enabled", "disabled"})) if _MANUAL.fullmatch(model) else Facts()
+    return _OF_MANUAL if _MANUAL.fullmatch(model) else _OF_ANY
 
 
 def facts_of(listed: Mapping[str, Any]) -> Facts:

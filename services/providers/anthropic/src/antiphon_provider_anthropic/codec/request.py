@@ -1,8 +1,7 @@
 """Owns the translation of a contract request into the body of a streaming message, or of a count of its tokens."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -25,8 +24,7 @@ _COUNTED: Final = frozenset(
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A request ready to be sent: JSON body, the headers its caller asked for, what was left out or changed, and
     what its documents are called."""
 

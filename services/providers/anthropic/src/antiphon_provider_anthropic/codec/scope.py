@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from antiphon.llm.v1 import content_pb2
 from antiphon_contract.errors import CallFailure, Reason, failure
@@ -21,8 +21,7 @@ COMPACTED: Final = "compaction.encrypted_content"
 COMPACTION_SIGNATURE: Final = "compaction.signature"
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(NamedTuple):
     """Ids that the client gave its documents, in the order in which the vendor counts them; "" for none.
 
     Search results are counted apart (citation type search_result_location in anthropic 2.14).
@@ -70,7 +69,7 @@ class Scope:
 
 def has_own(provider_json: Mapping[str, str]) -> bool:
     """Whether there is a patch for this wire."""
-    return any(provider_json.get(key) for key in KEYS)
+    return bool(provider_json) and any(provider_json.get(key) for key in KEYS)
 
 
 def invalid(message: str, param: str) -> CallFailure:

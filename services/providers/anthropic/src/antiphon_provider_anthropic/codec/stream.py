@@ -58,6 +58,8 @@ _MESSAGE: Final = frozenset({"id", "type", "role", "model", "usage"})
 _LESSONS: Final = 64
 # Strings whose last or first half of a character may stand in the neighbouring delta.
 _SPLIT: Final = frozenset({"text", "thinking", "partial_json"})
+_usage_of_start: Final = json_text.digger("message", "usage")
+_usage_of_delta: Final = json_text.digger("usage")
 
 
 class MessageStream(EventStream):
@@ -183,28 +185,29 @@ class MessageStream(EventStream):
 
     def _message_start(self, event: dict[str, Any], payload: bytes) -> bool:
         message = self._object(event, "message")
-        self._begin(message)
+        if not self._started:
+            self._begin(message)
         if isinstance(usage := message.get("usage"), dict):
-            self._tell_usage(usage, bytes(json_text.dig(payload, "message", "usage")))
+            self._tell_usage(usage, bytes(_usage_of_start(payload)))
         more = [name for name in message if name not in _MESSAGE and message[name] not in (None, [])]
         return not more
 
     def _begin(self, message: dict[str, Any]) -> None:
-        if self._started:
-            return
         self._started = True
         self._answer.model = string(message, "model") or self._model
         event = _Event()
         start = event.start
         start.provider_request_id = self._request_id
-        start.rate_limits.extend(self._rate_limits)
+        if self._rate_limits:
+            start.rate_limits.extend(self._rate_limits)
         start.model = string(message, "model")
         start.provider_response_id = string(message, "id")
         usage = message.get("usage")
         if isinstance(usage, dict):
             start.service_tier = string(usage, "service_tier")
         self._out.append(event)
-        self._out += [_Event(warning=warning) for warning in self._warnings]
+        if self._warnings:
+            self._out += [_Event(warning=warning) for warning in self._warnings]
 
     def _tell_usage(self, value: dict[str, Any], raw: bytes) -> None:
         if (usage := self._usage.add(value, raw)) is not None:
@@ -212,7 +215,8 @@ class MessageStream(EventStream):
 
     def _block_start(self, event: dict[str, Any], payload: bytes) -> bool:
         at, value = self._index(event), self._object(event, "content_block")
-        self._begin({})
+        if not self._started:
+            self._begin({})
         for block in self._open.values():
             if block.index < 0:
                 # Parts keep the order in which their blocks were announced.
@@ -260,13 +264,14 @@ class MessageStream(EventStream):
 
     def _message_delta(self, event: dict[str, Any], payload: bytes) -> bool:
         delta = self._object(event, "delta")
-        self._begin({})
+        if not self._started:
+            self._begin({})
         self._stop_reason = string(delta, "stop_reason") or self._stop_reason
         self._stop_sequence = string(delta, "stop_sequence") or self._stop_sequence
         if any(delta[name] is not None for name in delta.keys() - {"stop_reason", "stop_sequence"}):
             self._stop_json = json_text.text_of(json_text.dig(payload, "delta"))
         if isinstance(usage := event.get("usage"), dict):
-            self._tell_usage(usage, bytes(json_text.dig(payload, "usage")))
+            self._tell_usage(usage, bytes(_usage_of_delta(payload)))
         return True
 
     def _message_stop(self, event: dict[str, Any], payload: bytes) -> bool:

@@ -14,13 +14,7 @@ from antiphon_wires import json_text
 
 _TTL: Final = re.compile(r"ephemeral_([0-9]+[smhd])_input_tokens")
 _CALLS: Final = re.compile(r"([a-z0-9_]+)_requests")
-_INPUTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-_COUNTS: Final = (*_INPUTS, "output_tokens")
-_FIELDS: Final = {
-    "output_tokens": "output_tokens",
-    "cache_read_input_tokens": "cache_read_input_tokens",
-    "cache_creation_input_tokens": "cache_write_input_tokens",
-}
+_MOST: Final = 2**31 - 1
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -36,7 +30,9 @@ class UsageSum:
 
         None if that is nothing new.
         """
-        news = {name: member for name, member in value.items() if member is not None}
+        news = value
+        if None in value.values():
+            news = {name: member for name, member in value.items() if member is not None}
         if news.items() <= self._values.items():
             return None
         whole = self._values.keys() <= news.keys()
@@ -48,19 +44,26 @@ class UsageSum:
         """One object of all that was told, each member verbatim as it was told last."""
         joined: json_text.Object = {}
         for raw in self._raws:
-            joined |= {name: member for name, member in json_text.members(raw).items() if bytes(member) != b"null"}
+            told = json_text.members(raw)
+            if b"null" in raw:
+                told = {name: member for name, member in told.items() if bytes(member) != b"null"}
+            joined |= told
         return _encode(joined)
 
 
 def read_usage(value: dict[str, Any], native_json: str) -> usage_pb2.Usage:
     """`value` is the vendor's usage object, `native_json` the same verbatim."""
     usage = usage_pb2.Usage(source=usage_pb2.Usage.SOURCE_PROVIDER, native_json=native_json)
-    counts = {name: count for name in _COUNTS if name in value and (count := _count(value[name])) is not None}
-    if "input_tokens" in counts:
-        usage.input_tokens = min(sum(counts.get(name, 0) for name in _INPUTS), 2**31 - 1)
-    for name, field in _FIELDS.items():
-        if name in counts:
-            setattr(usage, field, counts[name])
+    uncached, output = _count(value.get("input_tokens")), _count(value.get("output_tokens"))
+    read, written = _count(value.get("cache_read_input_tokens")), _count(value.get("cache_creation_input_tokens"))
+    if uncached is not None:
+        usage.input_tokens = min(uncached + (read or 0) + (written or 0), _MOST)
+    if output is not None:
+        usage.output_tokens = output
+    if read is not None:
+        usage.cache_read_input_tokens = read
+    if written is not None:
+        usage.cache_write_input_tokens = written
     if isinstance(details := value.get("output_tokens_details"), dict):
         thinking = _count(details.get("thinking_tokens"))
         if thinking is not None:
@@ -82,6 +85,6 @@ def _fill(target: Any, pattern: re.Pattern[str], counts: dict[str, Any]) -> None
 
 def _count(value: object) -> int | None:
     # Servers in JavaScript send 12.0; -1 and the like are placeholders.
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is float and value.is_integer():
         value = int(value)
-    return value if type(value) is int and 0 <= value < 2**31 else None
+    return value if type(value) is int and 0 <= value <= _MOST else None

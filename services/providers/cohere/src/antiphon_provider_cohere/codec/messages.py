@@ -32,7 +32,8 @@ def encode_messages(prompt: chat_pb2.Prompt, scope: Scope) -> list[Native]:
             scope.losses.shape(f"{path}.prefill", "Cohere cannot continue a message")
         if message.name:
             scope.losses.hint(f"{path}.name", "Cohere does not tell speakers of a role apart")
-        scope.foreign(message.opaque, path)
+        if message.opaque:
+            scope.foreign(message.opaque, path)
         for native in encoded:
             scope.patch(native, message.provider_json, path)
         natives += encoded
@@ -79,7 +80,8 @@ def encode_block(part: content_pb2.Part, path: str, scope: Scope, *, images: boo
         scope.losses.hint(f"{path}.cache", "Cohere has no cache breakpoints; it caches prompts by itself")
     if part.phase:
         scope.losses.history(f"{path}.phase", "Cohere knows no phases")
-    scope.foreign(part.opaque, path)
+    if part.opaque:
+        scope.foreign(part.opaque, path)
     if native is not None:
         scope.patch(native, part.provider_json, path)
     return native

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,8 +18,7 @@ encode_json: Final = msgspec.json.Encoder().encode
 _CREDENTIALS: Final[tuple[merge_patch.Path, ...]] = (("model",), ("stream",), ("api_key",), ("authorization",))
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A request ready to be sent: JSON body, the headers its caller asked for, and what was left out or changed."""
 
     body: bytes
@@ -27,7 +26,7 @@ class Encoded:
     warnings: tuple[response_pb2.Warning, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scope:
     """Of one request. `dialect`: which API, as in the provider key "cohere/chat"."""
 
@@ -42,7 +41,8 @@ class Scope:
 
     def patch(self, native: Native, provider_json: Mapping[str, str], path: str) -> None:
         """Apply what `provider_json` holds for this API."""
-        merge_patch.apply(native, provider_json, self.keys, param=f"{path}.provider_json")
+        if provider_json:
+            merge_patch.apply(native, provider_json, self.keys, param=f"{path}.provider_json")
 
     def patchable(self, provider_json: Mapping[str, str]) -> bool:
         """Whether it holds anything for this API."""
@@ -57,13 +57,14 @@ class Scope:
         self, body: Native, options: options_pb2.CallOptions, protected: tuple[merge_patch.Path, ...] = ()
     ) -> None:
         """Apply the caller's patches of the whole body."""
-        merge_patch.apply(
-            body,
-            options.provider_json,
-            self.keys,
-            param="options.provider_json",
-            protected=(*_CREDENTIALS, *protected),
-        )
+        if options.provider_json:
+            merge_patch.apply(
+                body,
+                options.provider_json,
+                self.keys,
+                param="options.provider_json",
+                protected=(*_CREDENTIALS, *protected),
+            )
 
     def encoded(self, body: Native, options: options_pb2.CallOptions) -> Encoded:
         """`body` as it goes out."""

@@ -34,6 +34,7 @@ _SPLIT: Final = frozenset({"text", "thinking", "tool_plan", "arguments"})
 _PLAIN_EVENT: Final = frozenset({"type", "index", "delta"})
 # Blocks follow one another, so a stream has few to learn; what keeps changing is not worth it.
 _MAX_LESSONS: Final = 16
+_usage_of: Final = json_text.digger("delta", "usage")
 
 
 class ChatStream(EventStream):
@@ -172,9 +173,11 @@ class ChatStream(EventStream):
         start = _Event()
         start.start.provider_request_id = self._request_id
         start.start.provider_response_id = string(event.get("id"))
-        start.start.rate_limits.extend(self._rate_limits)
+        if self._rate_limits:
+            start.start.rate_limits.extend(self._rate_limits)
         self._out.append(start)
-        self._out += [_Event(warning=warning) for warning in self._warnings]
+        if self._warnings:
+            self._out += [_Event(warning=warning) for warning in self._warnings]
 
     def _said(self, event: dict[str, Any], payload: bytes) -> None:
         content = _message(event, "content")
@@ -238,7 +241,7 @@ class ChatStream(EventStream):
         delta = event.get("delta")
         delta = delta if isinstance(delta, dict) else {}
         if isinstance(usage := delta.get("usage"), dict):
-            raw = json_text.text_of(json_text.dig(payload, "delta", "usage"))
+            raw = json_text.text_of(_usage_of(payload))
             self._out.append(_Event(usage=read_usage(usage, raw)))
         word = delta.get("finish_reason")
         message = string(delta.get("error"))
