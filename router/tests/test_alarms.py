@@ -1,7 +1,10 @@
 """One timer for many alarms."""
 
 import asyncio
+import contextlib
 import time
+
+import uvloop
 
 from antiphon_router.shell.alarms import Alarms, cancel
 
@@ -59,3 +62,50 @@ async def test_many_alarms_cost_one_timer_of_the_loop(monkeypatch):
     for _ in range(100):
         cancel(alarms.set(NEVER_S, print))
     assert len(set_timers) == 1
+
+
+async def test_an_alarm_set_while_another_rings_does_not_put_off_the_next():
+    alarms, rung = Alarms(), []
+    started = time.monotonic()
+    alarms.set(SOON_S, lambda: alarms.set(NEVER_S, print))
+    alarms.set(LATER_S, lambda: rung.append(time.monotonic() - started))
+    await asyncio.sleep(4 * LATER_S)
+    assert len(rung) == 1
+
+
+async def test_an_alarm_that_fails_does_not_stop_the_others():
+    alarms, rung = Alarms(), []
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    alarms.set(SOON_S, lambda: 1 / 0)
+    alarms.set(SOON_S, lambda: rung.append(1))
+    alarms.set(LATER_S, lambda: rung.append(2))
+    await asyncio.sleep(3 * LATER_S)
+    assert rung == [1, 2]
+    assert [type(failure) for failure in failures] == [ZeroDivisionError]
+
+
+def test_the_loop_of_the_router_does_not_spin_until_an_alarm_is_due(monkeypatch):
+    looks = 0
+
+    async def wait():
+        nonlocal looks
+        loop, rung = asyncio.get_running_loop(), asyncio.Event()
+        alarms = Alarms()
+        go_off = alarms._go_off
+
+        def counted():
+            nonlocal looks
+            looks += 1
+            go_off()
+
+        monkeypatch.setattr(alarms, "_go_off", counted)
+        for step in range(40):
+            rung.clear()
+            alarms.set(0.005 + step * 0.0001, rung.set)
+            await rung.wait()
+        assert loop.__class__.__module__.startswith("uvloop")
+
+    with contextlib.closing(uvloop.new_event_loop()) as loop:
+        loop.run_until_complete(wait())
+    assert looks <= 3 * 40

@@ -1,6 +1,7 @@
 """What a route may add before first content: a limit on it, and a second attempt beside a slow first one."""
 
 import asyncio
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -9,6 +10,8 @@ from google.protobuf.duration_pb2 import Duration
 from antiphon.llm.v1 import chat_pb2, usage_pb2
 from antiphon_contract import metadata
 from antiphon_contract.errors import Reason, call_error
+from antiphon_router.shell.alarms import Alarms
+from antiphon_router.shell.hedge import raced
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -278,3 +281,43 @@ async def test_at_the_last_backend_a_slow_first_content_is_told(two, kit):
     assert frames in ([], [kit.KEEPALIVE])
     assert kit.error_of(error).reason == Reason.ERROR_REASON_UPSTREAM_TIMEOUT
     assert error.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("late", ["content", "none"])
+async def test_what_was_opened_is_let_go_when_the_caller_leaves_while_the_loser_is_closed(late):
+    first, second = SimpleNamespace(size=1), SimpleNamespace(size=1)
+    second_runs, first_may, closing, let_go = asyncio.Event(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+    dropped, closed = [], []
+
+    async def open_(running):
+        if running is first:
+            await first_may.wait()
+            return "first's"
+        second_runs.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            closing.set()
+            await let_go.wait()
+            if late == "none":
+                raise
+        return "second's"
+
+    call = SimpleNamespace(
+        hedge_delay_s=lambda running: 0.01,
+        hedge=lambda running, request: second,
+        lost=lambda running, winner: None,
+        close_attempt=closed.append,
+    )
+    race = asyncio.create_task(raced(call, first, open_, dropped.append, request=b"", alarms=Alarms()))
+    await second_runs.wait()
+    first_may.set()
+    await closing.wait()
+    race.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await race
+    let_go.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert sorted(dropped) == ["first's", "second's"][: 2 if late == "content" else 1]
+    assert closed == [second]

@@ -122,7 +122,7 @@ class RotatingChannel:
         return 1 + len(self._retired) + (self._next is not None)
 
     async def close(self, grace: float | None = None) -> None:
-        """Close all; calls that still run are cancelled after `grace` seconds."""
+        """Close all; calls that still run are cancelled after `grace` seconds, but for those of who took a channel."""
         self._drop_next()
         for line in (self._line, *self._retired):
             line.idle = None

@@ -14,12 +14,15 @@ from typing import Any, Final, TypeAlias
 Alarm: TypeAlias = list[Any]
 """When it is due, its number, and what is called then. A list, which the heap compares without a call into Python."""
 
+LEAST_S: Final = 0.001
+"""uvloop counts whole milliseconds and may be early; what is left then is no delay to it, over and over."""
+
 _DUE: Final = 0
 _RING: Final = 2
 
 
 class Alarms:
-    """The alarms of one event loop. `clock` is that of `time.monotonic`, in seconds."""
+    """The alarms of one event loop, each up to LEAST_S late. `clock` is `time.monotonic` or one like it, in seconds."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -33,31 +36,36 @@ class Alarms:
 
     def set(self, delay_s: float, ring: Callable[[], None]) -> Alarm:
         """Have `ring` called after `delay_s`, unless `cancel` is called before."""
-        due, pending = self._clock() + delay_s, self._pending
-        alarm: Alarm = [due, next(self._numbers), ring]
+        pending = self._pending
+        alarm: Alarm = [self._clock() + delay_s, next(self._numbers), ring]
         heappush(pending, alarm)
         while pending[0][_RING] is None:
             heappop(pending)
-        if self._timer is None or due < self._timer_due:
-            self._wind(delay_s, due)
+        if self._timer is None or pending[0][_DUE] < self._timer_due:
+            self._wind()
         return alarm
 
-    def _wind(self, delay_s: float, due: float) -> None:
+    def _wind(self) -> None:
+        """Have the timer of the loop go off for the earliest alarm."""
+        due = self._pending[0][_DUE]
         if self._timer is not None:
+            if self._timer_due <= due:
+                return
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._ring)
-        self._timer_due = due
+        delay_s = max(due - self._clock(), LEAST_S)
+        self._timer, self._timer_due = asyncio.get_running_loop().call_later(delay_s, self._go_off), due
 
-    def _ring(self) -> None:
+    def _go_off(self) -> None:
         self._timer = None
         pending, now = self._pending, self._clock()
-        while pending and (pending[0][_RING] is None or pending[0][_DUE] <= now):
-            ring = heappop(pending)[_RING]
-            if ring is not None:
-                ring()
-        if pending and self._timer is None:
-            due = pending[0][_DUE]
-            self._wind(due - now, due)
+        try:
+            while pending and (pending[0][_RING] is None or pending[0][_DUE] <= now):
+                ring = heappop(pending)[_RING]
+                if ring is not None:
+                    ring()
+        finally:
+            if pending:
+                self._wind()
 
 
 def cancel(alarm: Alarm) -> None:

@@ -131,7 +131,7 @@ class Link:
                 self.watch_for(roster)
 
     async def close(self) -> None:
-        """Stop watching and close the channel; calls that still run are cancelled."""
+        """Stop watching and close the channel. Forwarded calls that still run are their owner's to close."""
         await self.unwatch()
         await self._channel.close(None)
 

@@ -59,13 +59,23 @@ async def raced(
         except asyncio.CancelledError:
             if not rivals or not rivals[0].interrupted():
                 raise
-            return rivals[0].winner()
+            decided = rivals[0].winner()
+        else:
+            decided = await rivals[0].outcome(opened) if rivals and rivals[0].running is not None else (first, opened)
         finally:
             cancel(alarm)
-        return await rivals[0].outcome(opened) if rivals and rivals[0].running is not None else (first, opened)
-    finally:
-        if rivals and rivals[0].running is not None:
-            await rivals[0].close(drop)
+    except BaseException:
+        for rival in rivals:
+            await rival.close(drop)
+        raise
+    try:
+        for rival in rivals:
+            await rival.close(drop)
+    except BaseException:
+        # The caller left meanwhile: nobody gets what there was to give.
+        drop(decided[1])
+        raise
+    return decided
 
 
 def _join(
@@ -151,12 +161,21 @@ class _Rival(Generic[T]):
         return second
 
     async def close(self, drop: Callable[[T | Wreck], None]) -> None:
-        """It does not count."""
+        """It does not count, if it still runs."""
+        if self.running is None:
+            return
         second = self._taken()
         self._opening.cancel()
         try:
-            [late] = await asyncio.gather(self._opening, return_exceptions=True)
-            if not isinstance(late, BaseException):
-                drop(late)
+            await asyncio.wait([self._opening])
         finally:
+            if self._opening.done():
+                _drop_late(drop, self._opening)
+            else:
+                self._opening.add_done_callback(partial(_drop_late, drop))
             self._call.close_attempt(second)
+
+
+def _drop_late(drop: Callable[[T | Wreck], None], opening: "asyncio.Future[T | Wreck]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        drop(opening.result())

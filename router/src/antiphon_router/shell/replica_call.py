@@ -25,8 +25,9 @@ _CLOSED: Final = "the router no longer waits for it"
 class ReplicaCall:
     """One call of `method` ("/package.Service/Method") by `channel`, for at most `timeout_s`.
 
-    Either `unary`, or `begin` and then `async for` or `each`; all raise AioRpcError where the status is not OK, and
-    CancelledError once the call was closed. `ended` is called once, by `close`, which every call needs.
+    Either `unary`, or `begin` and then `async for` or `each`. Reading raises AioRpcError where the status is not OK,
+    and CancelledError once the call was closed. Every call needs a `close`; its channel's own would not end it.
+    `ended` is called once, by `close`.
     """
 
     __slots__ = ("_call", "_ended")
@@ -50,7 +51,7 @@ class ReplicaCall:
         return message, status.trailing_metadata() or ()
 
     async def begin(self, request: bytes, metadata: Pairs) -> None:
-        """Send `request`, and wait until something of its answer has come."""
+        """Send `request`, and wait until its answer has begun or failed, which reading will tell."""
         await self._call.initiate_unary_stream(request, metadata)
 
     def __aiter__(self) -> "ReplicaCall":
