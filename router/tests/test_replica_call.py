@@ -7,7 +7,7 @@ import time
 import grpc
 import pytest
 
-from antiphon_router.shell.replica_call import ReplicaCall
+from antiphon_router.shell.replica_call import ReplicaCall, _whole
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -196,3 +196,45 @@ async def test_an_unreachable_replica_is_a_failure_and_no_exception_of_another_k
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
         error = await failed(ReplicaCall(channel, UNARY, LIMIT_S), "unary")
     assert error.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("error", [None, OSError("of the operation")])
+async def test_what_grpc_began_runs_to_its_end_when_the_task_is_cancelled(error):
+    future, ended = asyncio.get_running_loop().create_future(), []
+
+    async def operation():
+        try:
+            await future
+        finally:
+            ended.append("operation")
+        await asyncio.sleep(0)
+
+    def close():
+        ended.append("call")
+        future.get_loop().call_soon(future.set_exception, error) if error else future.set_result(None)
+
+    async def wait():
+        await _whole(operation(), close)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == ["call", "operation"]
+
+
+async def test_what_an_operation_of_grpc_raises_is_raised():
+    future = asyncio.get_running_loop().create_future()
+
+    async def operation():
+        await future
+
+    async def wait():
+        await _whole(operation(), future.cancel)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    future.set_exception(OSError("of the operation"))
+    with pytest.raises(OSError, match="of the operation"):
+        await task

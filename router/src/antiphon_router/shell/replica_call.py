@@ -9,7 +9,9 @@ Forbids itself: serialisers and interceptors.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Generator
+from contextvars import Context
 from typing import Any, Final, cast
 
 import grpc
@@ -44,7 +46,7 @@ class ReplicaCall:
 
     async def unary(self, request: bytes, metadata: Pairs) -> tuple[bytes, Pairs]:
         """Send `request` and wait for the one message that answers it; with what came after that."""
-        message = await self._call.unary_unary(request, metadata)
+        message = await _whole(self._call.unary_unary(request, metadata), self.close)
         status = await self._call.status()
         if message is None:
             raise self._failure(status)
@@ -52,13 +54,13 @@ class ReplicaCall:
 
     async def begin(self, request: bytes, metadata: Pairs) -> None:
         """Send `request`, and wait until its answer has begun or failed, which reading will tell."""
-        await self._call.initiate_unary_stream(request, metadata)
+        await _whole(self._call.initiate_unary_stream(request, metadata), self.close)
 
     def __aiter__(self) -> "ReplicaCall":
         return self
 
     async def __anext__(self) -> bytes:
-        message = await self._call.receive_serialized_message()
+        message = await _whole(self._call.receive_serialized_message(), self.close)
         if message is not grpc.aio.EOF:
             return cast("bytes", message)
         await self._check()
@@ -66,8 +68,8 @@ class ReplicaCall:
 
     async def each(self, take: Callable[[bytes], Awaitable[None]]) -> None:
         """Have `take` take every message that is left, one after the other."""
-        receive, end = self._call.receive_serialized_message, grpc.aio.EOF
-        while (message := await receive()) is not end:
+        receive, close, end = self._call.receive_serialized_message, self.close, grpc.aio.EOF
+        while (message := await _whole(receive(), close)) is not end:
             await take(message)
         await self._check()
 
@@ -96,3 +98,51 @@ class ReplicaCall:
             code, details = grpc.StatusCode.INTERNAL, "the answer to a unary call has no message"
         trailers = grpc.aio.Metadata.from_tuple(status.trailing_metadata() or ())
         return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, details)
+
+
+@types.coroutine
+def _whole(operation: Any, close: Callable[[], None]) -> Generator[Any, None, Any]:
+    """`await operation` to its end whatever happens: a cancel closes the call, which ends it, and is raised then.
+
+    What gRPC allocated for an operation it frees at the operation's end only, and a cancel would keep it from that.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    try:
+        while True:
+            future = operation.send(None)
+            try:
+                yield None if future is None else _Waited(future, close)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            except Exception:  # noqa: BLE001, S110
+                # It is that of `future`; the operation will find it there.
+                pass
+    except StopIteration as done:
+        if cancelled is None:
+            return done.value
+    except Exception:
+        if cancelled is None:
+            raise
+    raise cancelled
+
+
+class _Waited:
+    """What a task is told to wait for: `future`, but that a cancel of the task leaves it alone and calls `close`."""
+
+    __slots__ = ("_asyncio_future_blocking", "_close", "_future")
+
+    def __init__(self, future: "asyncio.Future[Any]", close: Callable[[], None]) -> None:
+        self._asyncio_future_blocking = True
+        self._future = future
+        self._close = close
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._future.get_loop()
+
+    def add_done_callback(self, call: Callable[..., object], *, context: Context | None = None) -> None:
+        self._future.add_done_callback(call, context=context)
+
+    def cancel(self, msg: object = None) -> bool:
+        """Says that nothing was cancelled: the task takes note, and raises once `future` is done."""
+        self._close()
+        return False
