@@ -11,7 +11,6 @@ import asyncio
 import time
 import types
 from collections.abc import Awaitable, Callable, Generator
-from contextvars import Context
 from typing import Any, Final, cast
 
 import grpc
@@ -127,20 +126,18 @@ def _whole(operation: Any, close: Callable[[], None]) -> Generator[Any, None, An
 
 
 class _Waited:
-    """What a task is told to wait for: `future`, but that a cancel of the task leaves it alone and calls `close`."""
+    """What a task is told to wait for: `future`, but that a cancel of the task leaves it alone and calls `close`.
 
-    __slots__ = ("_asyncio_future_blocking", "_close", "_future")
+    All but `cancel` is the future's own, so that a wait costs no more than one for the future.
+    """
+
+    __slots__ = ("_asyncio_future_blocking", "_close", "add_done_callback", "get_loop")
 
     def __init__(self, future: "asyncio.Future[Any]", close: Callable[[], None]) -> None:
         self._asyncio_future_blocking = True
-        self._future = future
+        self.add_done_callback = future.add_done_callback
+        self.get_loop = future.get_loop
         self._close = close
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        return self._future.get_loop()
-
-    def add_done_callback(self, call: Callable[..., object], *, context: Context | None = None) -> None:
-        self._future.add_done_callback(call, context=context)
 
     def cancel(self, msg: object = None) -> bool:
         """Says that nothing was cancelled: the task takes note, and raises once `future` is done."""
