@@ -57,6 +57,16 @@ async def test_new_calls_move_and_a_stream_goes_on(bed, authority):
     assert channel.open_channels == 1
 
 
+async def test_a_method_is_kept_and_goes_where_the_channel_goes(bed, authority):
+    channel, files, _, _ = bed
+    method = channel.unary_unary("/desk/who")
+    for _ in range(2):
+        assert (await method(b"", timeout=5)).decode() == f"{CALLER}/0"
+    write(files, *authority.issue(f"{CALLER}/1"), authority.pem)
+    await moved(channel, 1)
+    assert (await method(b"", timeout=5)).decode() == f"{CALLER}/1"
+
+
 async def test_who_takes_a_channel_for_a_call_has_it_until_the_call_has_ended(bed, authority):
     channel, files, desk, _ = bed
     taken, ended = channel.take()

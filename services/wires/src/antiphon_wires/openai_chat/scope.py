@@ -33,10 +33,8 @@ class Scope:
 
     def patch(self, native: Native, provider_json: Mapping[str, str], path: str) -> bool:
         """Apply what `provider_json` holds for this wire; whether there was anything."""
-        if not provider_json:
-            return False
         keys = self.keys
-        if not any(provider_json.get(key) for key in keys):
+        if not provider_json or not any(provider_json.get(key) for key in keys):
             return False
         merge_patch.apply(native, provider_json, keys, param=f"{path}.provider_json")
         return True

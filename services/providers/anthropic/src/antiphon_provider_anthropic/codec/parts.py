@@ -17,8 +17,7 @@ def encode_part(part: content_pb2.Part, path: str, scope: Scope) -> Block | None
         return encode_native(part, path, scope)
     if kind == "compaction":
         return encode_compaction(part, path, scope)
-    if part.opaque:
-        scope.own(part.opaque, path)
+    scope.own(part.opaque, path)
     native = _kind(part, kind, path, scope)
     return None if native is None else blocks.finish(native, part, path, scope)
 

@@ -80,8 +80,7 @@ def encode_block(part: content_pb2.Part, path: str, scope: Scope, *, images: boo
         scope.losses.hint(f"{path}.cache", "Cohere has no cache breakpoints; it caches prompts by itself")
     if part.phase:
         scope.losses.history(f"{path}.phase", "Cohere knows no phases")
-    if part.opaque:
-        scope.foreign(part.opaque, path)
+    scope.foreign(part.opaque, path)
     if native is not None:
         scope.patch(native, part.provider_json, path)
     return native
