@@ -74,10 +74,9 @@ def two_of(count: int, dice: Dice) -> tuple[int, int]:
 
 def is_cheaper(one: Load, other: Load, now: float) -> bool:
     """Whether a call costs less at `one`."""
-    here_s, there_s, since = one.first_content_s, other.first_content_s, now - FORGOTTEN_AFTER_S
-    if here_s is None or there_s is None or one.updated < since or other.updated < since:
-        return one.in_flight < other.in_flight
-    return (one.in_flight + 1) * max(here_s, FASTEST_S) < (other.in_flight + 1) * max(there_s, FASTEST_S)
+    if _is_timed(one, now) and _is_timed(other, now):
+        return _cost(one) < _cost(other)
+    return one.in_flight < other.in_flight
 
 
 def _drawn(choices: Sequence[Weighted], now: float, dice: Dice) -> int:

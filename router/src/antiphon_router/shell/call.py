@@ -185,8 +185,7 @@ class Call:
     def close_attempt(self, running: Running) -> None:
         """Nothing of the attempt runs any more, however it ended; to be called after its outcome is told."""
         running.close()
-        if running.span is not None:
-            _end_span(running, grpc.StatusCode.CANCELLED)
+        _end_span(running, grpc.StatusCode.CANCELLED)
 
     def lost(self, running: Running, winner: Running) -> None:
         """`winner` had content first; `running` is about to be closed."""

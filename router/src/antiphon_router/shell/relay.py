@@ -14,16 +14,7 @@ from antiphon_contract.errors import end_trailer
 from antiphon_router.shell.call import Answer, Call, Context, Trailer
 from antiphon_router.shell.failures import Wreck, after_content, answer_in, end_in, no_answer, placed
 from antiphon_router.shell.roster import Running
-from antiphon_router.shell.wire import (
-    NUMBERED,
-    Frame,
-    Passed,
-    attempts_frame,
-    closing_frame,
-    frame_of,
-    is_numbered,
-    last_word,
-)
+from antiphon_router.shell.wire import Frame, Passed, attempts_frame, closing_frame, frame_of, is_numbered, last_word
 
 
 class Relay:
@@ -79,7 +70,7 @@ class Relay:
 
     def forward(self, frame: bytes) -> Awaitable[None]:
         """Pass on a `frame` after the first."""
-        if frame[:1] == NUMBERED or is_numbered(frame):
+        if is_numbered(frame):
             self._answer_bytes += len(frame)
             self._last = frame
         return self._context.write(frame)

@@ -21,9 +21,8 @@ _ANSWER_BYTES_PER_TOKEN: Final = 8
 _MODEL_TAG: Final = 0x0A
 _TEXT: Final = frozenset({"text", "reasoning", "refusal"})
 _TEXT_OR_NONE: Final = _TEXT | {None}
-NUMBERED: Final = b"\x08"
-"""The first byte of nearly every frame that commits the call: the tag of its number."""
-_UNNUMBERED: Final = b"\x12"
+_NUMBERED: Final = 0x08
+_UNNUMBERED: Final = 0x12
 _CANCELLED: Final = frozenset({Reason.ERROR_REASON_CANCELLED, Reason.ERROR_REASON_DEADLINE_EXCEEDED})
 
 
@@ -87,10 +86,10 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
 
 def is_numbered(frame: bytes) -> bool:
     """Whether a frame commits the call. Raises DecodeError for what is no frame."""
-    first = frame[:1]
-    if first == NUMBERED:
+    first = frame[0] if frame else _UNNUMBERED
+    if first == _NUMBERED:
         return True
-    if first == _UNNUMBERED or not first:
+    if first == _UNNUMBERED:
         return False
     # A serialiser that does not write fields in order.
     return bool(Frame.FromString(frame).first_sequence)

@@ -98,17 +98,11 @@ class _PassedOn:
         pass
 
 
-_UNTRACED: Final = _PassedOn(())
-
-
 class _Off:
     """Telemetry without an endpoint."""
 
     def start_call(self, method: str, invocation_metadata: Metadata) -> CallSpan:
-        for key, _ in invocation_metadata:
-            if key in metadata.TRACE:
-                return _PassedOn(trace_metadata(invocation_metadata))
-        return _UNTRACED
+        return _PassedOn(trace_metadata(invocation_metadata))
 
     def gauge(self, name: str, unit: str, read: Callable[[], Iterable[Reading]]) -> None:
         pass

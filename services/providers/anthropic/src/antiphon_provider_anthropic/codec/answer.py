@@ -135,8 +135,7 @@ class SpokenBlock:
         silent = self.index < 0
         if silent:
             self.begin(out)
-        if self.held:
-            self._answer.say(self.index, self._field, self.held, out)
+        self._answer.say(self.index, self._field, self.held, out)
         tail = None
         if self._signature:
             tail = content_pb2.Part(opaque=[self._answer.state(SIGNATURE, self._signature)])

@@ -85,8 +85,7 @@ def _instructions(message: content_pb2.Message, path: str, scope: Scope) -> list
 def _note(message: content_pb2.Message, path: str, scope: Scope) -> None:
     if message.name:
         scope.losses.hint(f"{path}.name", f"{NAME} has no names of speakers")
-    if message.opaque:
-        scope.own(message.opaque, path)
+    scope.own(message.opaque, path)
 
 
 def _turns(messages: list[content_pb2.Message], first: int, given: _Documents, scope: Scope) -> list[Native]:

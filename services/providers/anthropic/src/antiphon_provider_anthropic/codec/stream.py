@@ -185,14 +185,15 @@ class MessageStream(EventStream):
 
     def _message_start(self, event: dict[str, Any], payload: bytes) -> bool:
         message = self._object(event, "message")
-        if not self._started:
-            self._begin(message)
+        self._begin(message)
         if isinstance(usage := message.get("usage"), dict):
             self._tell_usage(usage, bytes(_usage_of_start(payload)))
         more = [name for name in message if name not in _MESSAGE and message[name] not in (None, [])]
         return not more
 
     def _begin(self, message: dict[str, Any]) -> None:
+        if self._started:
+            return
         self._started = True
         self._answer.model = string(message, "model") or self._model
         event = _Event()
@@ -215,8 +216,7 @@ class MessageStream(EventStream):
 
     def _block_start(self, event: dict[str, Any], payload: bytes) -> bool:
         at, value = self._index(event), self._object(event, "content_block")
-        if not self._started:
-            self._begin({})
+        self._begin({})
         for block in self._open.values():
             if block.index < 0:
                 # Parts keep the order in which their blocks were announced.
@@ -264,8 +264,7 @@ class MessageStream(EventStream):
 
     def _message_delta(self, event: dict[str, Any], payload: bytes) -> bool:
         delta = self._object(event, "delta")
-        if not self._started:
-            self._begin({})
+        self._begin({})
         self._stop_reason = string(delta, "stop_reason") or self._stop_reason
         self._stop_sequence = string(delta, "stop_sequence") or self._stop_sequence
         if any(delta[name] is not None for name in delta.keys() - {"stop_reason", "stop_sequence"}):

@@ -32,8 +32,7 @@ def encode_messages(prompt: chat_pb2.Prompt, scope: Scope) -> list[Native]:
             scope.losses.shape(f"{path}.prefill", "Cohere cannot continue a message")
         if message.name:
             scope.losses.hint(f"{path}.name", "Cohere does not tell speakers of a role apart")
-        if message.opaque:
-            scope.foreign(message.opaque, path)
+        scope.foreign(message.opaque, path)
         for native in encoded:
             scope.patch(native, message.provider_json, path)
         natives += encoded

@@ -41,8 +41,7 @@ class Scope:
 
     def patch(self, native: Native, provider_json: Mapping[str, str], path: str) -> None:
         """Apply what `provider_json` holds for this API."""
-        if provider_json:
-            merge_patch.apply(native, provider_json, self.keys, param=f"{path}.provider_json")
+        merge_patch.apply(native, provider_json, self.keys, param=f"{path}.provider_json")
 
     def patchable(self, provider_json: Mapping[str, str]) -> bool:
         """Whether it holds anything for this API."""
@@ -57,14 +56,13 @@ class Scope:
         self, body: Native, options: options_pb2.CallOptions, protected: tuple[merge_patch.Path, ...] = ()
     ) -> None:
         """Apply the caller's patches of the whole body."""
-        if options.provider_json:
-            merge_patch.apply(
-                body,
-                options.provider_json,
-                self.keys,
-                param="options.provider_json",
-                protected=(*_CREDENTIALS, *protected),
-            )
+        merge_patch.apply(
+            body,
+            options.provider_json,
+            self.keys,
+            param="options.provider_json",
+            protected=(*_CREDENTIALS, *protected),
+        )
 
     def encoded(self, body: Native, options: options_pb2.CallOptions) -> Encoded:
         """`body` as it goes out."""
