@@ -224,6 +224,52 @@ async def test_what_grpc_began_runs_to_its_end_when_the_task_is_cancelled(error)
     assert ended == ["call", "operation"]
 
 
+class FakeCall:
+    """Every operation ends once the call was cancelled, as in gRPC, and tells whether it came to its end."""
+
+    def __init__(self):
+        self.future, self.ended = asyncio.get_running_loop().create_future(), []
+        self._channel = self
+
+    def call(self, *_):
+        return self
+
+    async def _operation(self, *_):
+        await self.future
+        self.ended.append(True)
+        return grpc.aio.EOF
+
+    unary_unary = initiate_unary_stream = receive_serialized_message = _operation
+
+    def done(self):
+        return self.future.done()
+
+    def cancel(self, _):
+        self.future.set_result(None)
+
+
+@pytest.mark.parametrize("how", ["unary", "begin", "iteration", "each"])
+async def test_no_operation_of_a_cancelled_call_is_cut_short(how):
+    fake = FakeCall()
+    call = ReplicaCall(fake, UNARY, LIMIT_S)
+    operations = {
+        "unary": lambda: call.unary(b"", ()),
+        "begin": lambda: call.begin(b"", ()),
+        "iteration": lambda: anext(call),
+        "each": lambda: call.each(None),
+    }
+
+    async def wait():
+        await operations[how]()
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert fake.ended == [True]
+
+
 async def test_what_an_operation_of_grpc_raises_is_raised():
     future = asyncio.get_running_loop().create_future()
 

@@ -49,8 +49,6 @@ class Alarms:
         """Have the timer of the loop go off for the earliest alarm."""
         due = self._pending[0][_DUE]
         if self._timer is not None:
-            if self._timer_due <= due:
-                return
             self._timer.cancel()
         delay_s = max(due - self._clock(), LEAST_S)
         self._timer, self._timer_due = asyncio.get_running_loop().call_later(delay_s, self._go_off), due
