@@ -76,14 +76,14 @@ async def test_replicas_appear_and_disappear_and_running_calls_keep_their_link()
         await discovery.refresh()
         assert set(known(roster)) == {"127.0.0.1:1", "127.0.0.1:2"}
         key = roster.fleet.replicas["b"][0].key
-        busy = roster._loads[key]._replace(in_flight=1)
-        roster._loads[key] = busy
+        busy = roster._loads[key]
+        busy.in_flight = 1
         told.now = ["127.0.0.1:2", "127.0.0.1:3"]
         await discovery.refresh()
         assert known(roster)["127.0.0.1:1"] == State.DRAINING
         assert roster.health_of(key).rule == "discovery"
         assert links[key] is not None
-        roster._loads[key] = busy._replace(in_flight=0)
+        busy.in_flight = 0
         await discovery.refresh()
         assert set(known(roster)) == {"127.0.0.1:2", "127.0.0.1:3"}
         with pytest.raises(KeyError):
@@ -97,7 +97,7 @@ async def test_a_replica_that_returns_while_it_drains_is_taken_back():
         discovery = follow(links, told)
         await discovery.refresh()
         key = roster.fleet.replicas["b"][0].key
-        roster._loads[key] = roster._loads[key]._replace(in_flight=1)
+        roster._loads[key].in_flight = 1
         link = links[key]
         told.now = []
         await discovery.refresh()
@@ -214,11 +214,11 @@ async def test_backends_come_and_go_with_the_catalog():
         discoveries.follow(catalog(a=("x",), b=("y",)))
         await until(lambda: bool(known(roster, "a")) and bool(known(roster, "b")))
         key = roster.fleet.replicas["a"][0].key
-        roster._loads[key] = roster._loads[key]._replace(in_flight=1)
+        roster._loads[key].in_flight = 1
         discoveries.follow(catalog(b=("y",), c=("z",)))
         await until(lambda: known(roster, "a") == {"127.0.0.1:1": State.DRAINING} and bool(known(roster, "c")))
         assert known(roster, "b")["127.0.0.1:2"] is not State.DRAINING, "what stays is not touched"
-        roster._loads[key] = roster._loads[key]._replace(in_flight=0)
+        roster._loads[key].in_flight = 0
         discoveries.look_again()
         await until(lambda: known(roster, "a") == {})
 

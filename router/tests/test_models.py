@@ -8,6 +8,7 @@ import pytest
 from antiphon.config.v1 import suite_pb2
 from antiphon.llm.v1 import models_pb2
 from antiphon_contract.errors import Reason
+from antiphon_router.core.values import Load
 
 LIST = "/antiphon.llm.v1.ModelService/ListModels"
 GET = "/antiphon.llm.v1.ModelService/GetModel"
@@ -102,6 +103,6 @@ async def test_listing_says_nothing_about_how_fast_or_well_a_backend_serves(adap
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await listed(suite)
         fleet = suite.router.roster.fleet
-        assert set(fleet.loads.values()) == {(0, None, 0.0)}
+        assert list(fleet.loads.values()) == [Load()]
         assert not fleet.shared
     assert kit.error_of(raised.value).reason == Reason.ERROR_REASON_UPSTREAM_PROTOCOL

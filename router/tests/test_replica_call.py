@@ -7,7 +7,7 @@ import time
 import grpc
 import pytest
 
-from antiphon_router.shell.replica_call import ReplicaCall, _whole
+from antiphon_router.shell.replica_call import ReplicaCall
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -198,89 +198,102 @@ async def test_an_unreachable_replica_is_a_failure_and_no_exception_of_another_k
     assert error.code() is grpc.StatusCode.UNAVAILABLE
 
 
-@pytest.mark.parametrize("error", [None, OSError("of the operation")])
-async def test_what_grpc_began_runs_to_its_end_when_the_task_is_cancelled(error):
-    future, ended = asyncio.get_running_loop().create_future(), []
-
-    async def operation():
-        try:
-            await future
-        finally:
-            ended.append("operation")
-        await asyncio.sleep(0)
-
-    def close():
-        ended.append("call")
-        future.get_loop().call_soon(future.set_exception, error) if error else future.set_result(None)
-
-    async def wait():
-        await _whole(operation(), close)
-
-    task = asyncio.create_task(wait())
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert ended == ["call", "operation"]
-
-
 class FakeCall:
-    """Every operation ends once the call was cancelled, as in gRPC, and tells whether it came to its end."""
+    """A call of gRPC whose operations end once it was cancelled, by `error` if given, and tell how far they came."""
 
-    def __init__(self):
-        self.future, self.ended = asyncio.get_running_loop().create_future(), []
+    def __init__(self, error=None):
+        self.loop = asyncio.get_running_loop()
+        self.waited, self.status, self.ended = self.loop.create_future(), self.loop.create_future(), []
+        self.error = error
+        self.cancels = 0
         self._channel = self
 
     def call(self, *_):
         return self
 
     async def _operation(self, *_):
-        await self.future
-        self.ended.append(True)
+        try:
+            await self.waited
+        finally:
+            self.ended.append("waited")
+        await self.status
+        self.ended.append("status")
         return grpc.aio.EOF
 
     unary_unary = initiate_unary_stream = receive_serialized_message = _operation
 
     def done(self):
-        return self.future.done()
+        return self.cancels > 0
+
+    is_locally_cancelled = done
 
     def cancel(self, _):
-        self.future.set_result(None)
+        self.cancels += 1
+        for future in (self.waited, self.status):
+            if not future.done():
+                future.set_exception(self.error) if self.error else future.set_result(None)
 
 
-@pytest.mark.parametrize("how", ["unary", "begin", "iteration", "each"])
-async def test_no_operation_of_a_cancelled_call_is_cut_short(how):
-    fake = FakeCall()
+OPERATIONS = {
+    "unary": lambda call: call.unary(b"", ()),
+    "begin": lambda call: call.begin(b"", ()),
+    "iteration": anext,
+    "undisturbed": lambda call: call.undisturbed(call.each(None)),
+}
+
+
+async def cancelled(fake, how, *, woken):
     call = ReplicaCall(fake, UNARY, LIMIT_S)
-    operations = {
-        "unary": lambda: call.unary(b"", ()),
-        "begin": lambda: call.begin(b"", ()),
-        "iteration": lambda: anext(call),
-        "each": lambda: call.each(None),
-    }
 
     async def wait():
-        await operations[how]()
+        await OPERATIONS[how](call)
 
     task = asyncio.create_task(wait())
-    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    if woken:
+        fake.waited.set_result(None)
+        await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert fake.ended == [True]
 
 
-async def test_what_an_operation_of_grpc_raises_is_raised():
-    future = asyncio.get_running_loop().create_future()
+@pytest.mark.parametrize("woken", [False, True])
+@pytest.mark.parametrize("how", OPERATIONS)
+async def test_no_operation_of_a_cancelled_call_is_cut_short(how, woken):
+    fake = FakeCall()
+    await cancelled(fake, how, woken=woken)
+    assert fake.ended == ["waited", "status"]
 
-    async def operation():
-        await future
 
-    async def wait():
-        await _whole(operation(), future.cancel)
+@pytest.mark.parametrize("how", OPERATIONS)
+async def test_a_cancel_is_told_as_such_where_the_operation_fails_by_it(how):
+    fake = FakeCall(OSError("of the operation"))
+    await cancelled(fake, how, woken=False)
+    assert fake.ended == ["waited"]
 
-    task = asyncio.create_task(wait())
+
+@pytest.mark.parametrize("how", OPERATIONS)
+async def test_what_an_operation_of_grpc_raises_is_raised(how):
+    fake = FakeCall()
+    task = asyncio.create_task(OPERATIONS[how](ReplicaCall(fake, UNARY, LIMIT_S)))
     await asyncio.sleep(0)
-    future.set_exception(OSError("of the operation"))
+    fake.waited.set_exception(OSError("of the operation"))
     with pytest.raises(OSError, match="of the operation"):
         await task
+
+
+async def test_nothing_is_passed_on_after_a_call_was_closed(server):
+    server.say = frames
+    call = ReplicaCall(server.channel, STREAM, LIMIT_S)
+    await call.begin(b"", SENT)
+    taken = []
+
+    async def take(message):
+        taken.append(message)
+        call.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        await call.each(take)
+    assert taken == [b"0"]

@@ -74,9 +74,10 @@ def two_of(count: int, dice: Dice) -> tuple[int, int]:
 
 def is_cheaper(one: Load, other: Load, now: float) -> bool:
     """Whether a call costs less at `one`."""
-    if _is_timed(one, now) and _is_timed(other, now):
-        return _cost(one) < _cost(other)
-    return one.in_flight < other.in_flight
+    here, there = _cost(one, now), _cost(other, now)
+    if here is None or there is None:
+        return one.in_flight < other.in_flight
+    return here < there
 
 
 def _drawn(choices: Sequence[Weighted], now: float, dice: Dice) -> int:
@@ -87,15 +88,14 @@ def _drawn(choices: Sequence[Weighted], now: float, dice: Dice) -> int:
 
 def _costs(loads: Sequence[Load], now: float) -> list[float]:
     # Times count only where all are known: one that was never asked must not win everything until its first answer.
-    if all(_is_timed(load, now) for load in loads):
-        return [_cost(load) for load in loads]
-    return [load.in_flight + 1.0 for load in loads]
+    costs = [cost for load in loads if (cost := _cost(load, now)) is not None]
+    return costs if len(costs) == len(loads) else [load.in_flight + 1.0 for load in loads]
 
 
-def _is_timed(load: Load, now: float) -> bool:
+def _cost(load: Load, now: float) -> float | None:
+    """None: it was not timed lately."""
+    known_s = load.first_content_s
     # An average that nobody refreshed is not held against a replica, or a bad one would never be asked again.
-    return load.first_content_s is not None and now - load.updated <= FORGOTTEN_AFTER_S
-
-
-def _cost(load: Load) -> float:
-    return (load.in_flight + 1) * max(load.first_content_s or 0.0, FASTEST_S)
+    if known_s is None or now - load.updated > FORGOTTEN_AFTER_S:
+        return None
+    return (load.in_flight + 1) * max(known_s, FASTEST_S)

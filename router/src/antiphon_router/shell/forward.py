@@ -136,8 +136,7 @@ class Forwarder:
             if isinstance(begun, Wreck):
                 call.attempt_failed(running, begun)
                 return False
-            await relay.begin(running, begun.first)
-            wreck = await _rest(begun.rpc, relay, running)
+            wreck = await begun.rpc.undisturbed(_passed_on(begun, relay, running))
             if wreck is not None:
                 await relay.failed(wreck)
         except asyncio.CancelledError:
@@ -217,11 +216,12 @@ class Forwarder:
         self._raise_cut(call, running, committed=relay.committed, end=end)
 
 
-async def _rest(rpc: ReplicaCall, relay: Relay, running: Running) -> Wreck | None:
-    """Pass on what follows the first content; how it failed, if it did."""
+async def _passed_on(begun: _Begun, relay: Relay, running: Running) -> Wreck | None:
+    """Pass on the first content and what follows it; how it failed, if it did."""
+    await relay.begin(running, begun.first)
     try:
-        await rpc.each(relay.forward)
-        return await relay.finished(await rpc.trailers())
+        await begun.rpc.each(relay.forward)
+        return await relay.finished(await begun.rpc.trailers())
     except grpc.aio.AioRpcError as raised:
         return await relay.reconciled(wreck_of(raised, running.attempt))
     except DecodeError:

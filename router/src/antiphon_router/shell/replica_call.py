@@ -10,14 +10,16 @@ Forbids itself: serialisers and interceptors.
 import asyncio
 import time
 import types
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, Final, TypeVar, cast
 
 import grpc
 
 from antiphon_contract.errors import CODE_BY_NUMBER
 
 Pairs = tuple[tuple[str, str | bytes], ...]
+
+T = TypeVar("T")
 
 _OK: Final = grpc.StatusCode.OK.value[0]
 _CLOSED: Final = "the router no longer waits for it"
@@ -31,7 +33,10 @@ class ReplicaCall:
     `ended` is called once, by `close`.
     """
 
-    __slots__ = ("_call", "_ended")
+    __slots__ = ("_asyncio_future_blocking", "_call", "_ended", "add_done_callback", "get_loop")
+    _asyncio_future_blocking: bool
+    add_done_callback: Callable[..., None]
+    get_loop: Callable[[], asyncio.AbstractEventLoop]
 
     def __init__(
         self,
@@ -45,7 +50,7 @@ class ReplicaCall:
 
     async def unary(self, request: bytes, metadata: Pairs) -> tuple[bytes, Pairs]:
         """Send `request` and wait for the one message that answers it; with what came after that."""
-        message = await _whole(self._call.unary_unary(request, metadata), self.close)
+        message = await self._whole(self._call.unary_unary(request, metadata))
         status = await self._call.status()
         if message is None:
             raise self._failure(status)
@@ -53,24 +58,31 @@ class ReplicaCall:
 
     async def begin(self, request: bytes, metadata: Pairs) -> None:
         """Send `request`, and wait until its answer has begun or failed, which reading will tell."""
-        await _whole(self._call.initiate_unary_stream(request, metadata), self.close)
+        await self._whole(self._call.initiate_unary_stream(request, metadata))
 
     def __aiter__(self) -> "ReplicaCall":
         return self
 
     async def __anext__(self) -> bytes:
-        message = await _whole(self._call.receive_serialized_message(), self.close)
+        message = await self._whole(self._call.receive_serialized_message())
         if message is not grpc.aio.EOF:
             return cast("bytes", message)
         await self._check()
         raise StopAsyncIteration
 
     async def each(self, take: Callable[[bytes], Awaitable[None]]) -> None:
-        """Have `take` take every message that is left, one after the other."""
-        receive, close, end = self._call.receive_serialized_message, self.close, grpc.aio.EOF
-        while (message := await _whole(receive(), close)) is not end:
+        """Have `take` take every message that is left, one after the other. Only what is `undisturbed` may do so."""
+        receive, is_closed, end = self._call.receive_serialized_message, self._call.is_locally_cancelled, grpc.aio.EOF
+        while (message := await receive()) is not end and not is_closed():
             await take(message)
         await self._check()
+
+    async def undisturbed(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work`, which reads this call, to its end: a cancel closes the call, which ends it, and is raised then.
+
+        It runs in a task of its own, which costs less than to look after every operation of a long stream.
+        """
+        return cast("T", await self._whole(asyncio.create_task(work).__await__()))
 
     async def trailers(self) -> Pairs:
         """What came after the last message."""
@@ -98,48 +110,35 @@ class ReplicaCall:
         trailers = grpc.aio.Metadata.from_tuple(status.trailing_metadata() or ())
         return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, details)
 
+    @types.coroutine
+    def _whole(self, operation: Any) -> Generator[Any, None, Any]:
+        """`await operation` to its end whatever happens: a cancel closes the call, which ends it, and is raised then.
 
-@types.coroutine
-def _whole(operation: Any, close: Callable[[], None]) -> Generator[Any, None, Any]:
-    """`await operation` to its end whatever happens: a cancel closes the call, which ends it, and is raised then.
-
-    What gRPC allocated for an operation it frees at the operation's end only, and a cancel would keep it from that.
-    """
-    cancelled: asyncio.CancelledError | None = None
-    try:
-        while True:
-            future = operation.send(None)
-            try:
-                yield None if future is None else _Waited(future, close)
-            except asyncio.CancelledError as error:
-                cancelled = error
-            except Exception:  # noqa: BLE001, S110
-                # It is that of `future`; the operation will find it there.
-                pass
-    except StopIteration as done:
-        if cancelled is None:
-            return done.value
-    except Exception:
-        if cancelled is None:
-            raise
-    raise cancelled
-
-
-class _Waited:
-    """What a task is told to wait for: `future`, but that a cancel of the task leaves it alone and calls `close`.
-
-    All but `cancel` is the future's own, so that a wait costs no more than one for the future.
-    """
-
-    __slots__ = ("_asyncio_future_blocking", "_close", "add_done_callback", "get_loop")
-
-    def __init__(self, future: "asyncio.Future[Any]", close: Callable[[], None]) -> None:
-        self._asyncio_future_blocking = True
-        self.add_done_callback = future.add_done_callback
-        self.get_loop = future.get_loop
-        self._close = close
+        What gRPC allocated for an operation it frees at the operation's end only, and a cancel would keep it from that.
+        So a task is told to wait for this object, which is the awaited future in everything but `cancel`.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        try:
+            while True:
+                future = operation.send(None)
+                self._asyncio_future_blocking = True
+                self.add_done_callback, self.get_loop = future.add_done_callback, future.get_loop
+                try:
+                    yield self
+                except asyncio.CancelledError as error:
+                    cancelled = error
+                except Exception:  # noqa: BLE001, S110
+                    # It is that of `future`; the operation will find it there.
+                    pass
+        except StopIteration as done:
+            if cancelled is None:
+                return done.value
+        except Exception:
+            if cancelled is None:
+                raise
+        raise cancelled
 
     def cancel(self, msg: object = None) -> bool:
-        """Says that nothing was cancelled: the task takes note, and raises once `future` is done."""
-        self._close()
+        """The task that waits is cancelled. False, nothing was: so it takes note and raises once the future is done."""
+        self.close()
         return False

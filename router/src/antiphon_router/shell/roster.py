@@ -203,7 +203,7 @@ class Roster:
         return self._running(attempt, now, ask.size)
 
     def _running(self, attempt: Attempt, now: float, size: int) -> Running:
-        self._count(attempt, 1)
+        self._loads[attempt.replica.key].in_flight += 1
         running = Running(self, attempt, now, size)
         backend = attempt.candidate.backend
         if backend.bounds is not None:
@@ -309,14 +309,9 @@ class Roster:
     def ended(self, running: Running) -> None:
         """Nothing of it runs any more."""
         backend = running.attempt.candidate.backend
-        self._count(running.attempt, -1)
+        self._loads[running.attempt.replica.key].in_flight -= 1
         if backend.bounds is not None:
             self._meters.put_right(backend, backend.bounds, running)
-
-    def _count(self, attempt: Attempt, step: int) -> None:
-        key = attempt.replica.key
-        load = self._loads[key]
-        self._loads[key] = Load(load.in_flight + step, load.first_content_s, load.updated)
 
     def _throttle(self, attempt: Attempt, now: float, *, started: int = 0, failed: int = 0) -> None:
         provider = attempt.candidate.backend.provider

@@ -86,7 +86,7 @@ SABOTEURS: Final[tuple[Saboteur, ...]] = (
         edits=(
             Edit(
                 _ROUTER,
-                "return (load.in_flight + 1) * max(load.first_content_s or 0.0, FASTEST_S)",
+                "return (load.in_flight + 1) * max(known_s, FASTEST_S)",
                 "return 1.0",
             ),
             Edit(
