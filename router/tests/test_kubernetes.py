@@ -65,6 +65,12 @@ class ApiServer:
         metadata = {"resourceVersion": str(self.version), "continue": more}
         return web.json_response({"metadata": metadata, "items": [self.slices[name] for name in names]})
 
+    async def asked(self, times: int) -> None:
+        """Wait until it was asked that many times in all."""
+        async with asyncio.timeout(5):
+            while len(self.seen) < times:  # noqa: ASYNC110 - plain state of the server
+                await asyncio.sleep(0.005)
+
     def send(self, kind: str, told: dict) -> None:
         self.events.put_nowait({"type": kind, "object": told})
 
@@ -178,10 +184,7 @@ async def test_a_watch_that_ends_goes_on_from_the_last_version_a_bookmark_includ
         await server.watching.wait()
         server.send("BOOKMARK", {"metadata": {"resourceVersion": "99"}})
         server.events.put_nowait(None)
-        await asyncio.sleep(0)
-        async with asyncio.timeout(5):
-            while len(server.seen) < 3:  # noqa: ASYNC110 - plain state of the server
-                await asyncio.sleep(0.005)
+        await server.asked(3)
     assert server.seen[2]["resourceVersion"] == "99"
     assert "watch" in server.seen[2]
 
@@ -198,7 +201,7 @@ async def test_a_version_that_is_gone_is_listed_anew(account, how):
         else:
             server.refuse = 410
             server.events.put_nowait(None)
-            await asyncio.sleep(0.05)
+            await server.asked(len(server.seen) + 1)
             server.refuse = 0
         server.events.put_nowait(None)
         await followed.until("10.0.0.9:50061")
@@ -221,9 +224,7 @@ async def test_what_is_known_counts_while_the_server_is_in_trouble(account, capl
         server.refuse = 503
         server.events.put_nowait(broken)
         server.events.put_nowait(None)
-        async with asyncio.timeout(5):
-            while len(server.seen) < 6:  # noqa: ASYNC110 - plain state of the server
-                await asyncio.sleep(0.005)
+        await server.asked(6)
         assert list(await followed.source.addresses()) == ["10.0.0.1:50061"]
         server.slices["b"] = piece("b", endpoint("10.0.0.2"))
         server.refuse = 0
