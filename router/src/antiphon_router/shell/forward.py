@@ -32,7 +32,7 @@ from antiphon_router.shell.shadow import Shadows
 
 _NOT_YET: Final = Wreck(error_pb2.CallError())
 NOTHING: Final = b""
-"""What a handler of a stream returns; gRPC ignores it."""
+"""What a handler returns where there is no message; gRPC ignores it."""
 
 T = TypeVar("T")
 

@@ -133,10 +133,14 @@ class ReplicaCall:
         except StopIteration as done:
             if cancelled is None:
                 return done.value
+            raise cancelled from None
         except Exception:
             if cancelled is None:
                 raise
-        raise cancelled
+            raise cancelled from None
+        finally:
+            # What is raised holds on to this frame, which is to hold on to nothing that leads back to it.
+            del operation, cancelled
 
     def cancel(self, msg: object = None) -> bool:
         """The task that waits is cancelled. False, nothing was: so it takes note and raises once the future is done."""
