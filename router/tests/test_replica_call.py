@@ -229,9 +229,9 @@ class FakeCall:
 
     def cancel(self, _):
         self.cancels += 1
-        for future in (self.waited, self.status):
-            if not future.done():
-                future.set_exception(self.error) if self.error else future.set_result(None)
+        if not self.waited.done():
+            self.waited.set_exception(self.error) if self.error else self.waited.set_result(None)
+        self.status.set_result(None)
 
 
 OPERATIONS = {

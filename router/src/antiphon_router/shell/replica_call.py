@@ -35,8 +35,8 @@ class ReplicaCall:
 
     __slots__ = ("_asyncio_future_blocking", "_call", "_ended", "add_done_callback", "get_loop")
     _asyncio_future_blocking: bool
-    add_done_callback: Callable[..., None]
-    get_loop: Callable[[], asyncio.AbstractEventLoop]
+    add_done_callback: Callable[..., None] | None
+    get_loop: Callable[[], asyncio.AbstractEventLoop] | None
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class ReplicaCall:
         What gRPC allocated for an operation it frees at the operation's end only, and a cancel would keep it from that.
         So a task is told to wait for this object, which is the awaited future in everything but `cancel`.
         """
-        cancelled: asyncio.CancelledError | None = None
+        future, cancelled = None, None
         try:
             while True:
                 future = operation.send(None)
@@ -140,7 +140,8 @@ class ReplicaCall:
             raise cancelled from None
         finally:
             # What is raised holds on to this frame, which is to hold on to nothing that leads back to it.
-            del operation, cancelled
+            operation = future = cancelled = None
+            self.add_done_callback = self.get_loop = None
 
     def cancel(self, msg: object = None) -> bool:
         """The task that waits is cancelled. False, nothing was: so it takes note and raises once the future is done."""
