@@ -31,12 +31,13 @@ async def assert_none_left():
 
 
 async def refused(kit, suite, a, method):
-    a.unary = a.stream = kit.streams(then=call_error(Reason.ERROR_REASON_INVALID_REQUEST, "no"))
+    # Without its end, or the stream would be whole before it fails.
+    a.unary = a.stream = kit.streams(kit.WHOLE[0], then=call_error(Reason.ERROR_REASON_INVALID_REQUEST, "no"))
     await (kit.rest_of(suite.call()) if method == "stream" else suite.generate())
 
 
 async def late(kit, suite, a, method):
-    a.unary = a.stream = kit.streams(hang=asyncio.Event())
+    a.unary = a.stream = kit.streams(kit.WHOLE[0], hang=asyncio.Event())
     await (kit.rest_of(suite.call(limit_s=0.3)) if method == "stream" else suite.generate(limit_s=0.3))
 
 
@@ -48,7 +49,7 @@ async def left(kit, suite, a, method):
         call.cancel()
     else:
         task = asyncio.create_task(suite.generate())
-        await asyncio.sleep(0.2)
+        await asyncio.wait_for(a.arrived.wait(), 5)
         task.cancel()
         await asyncio.wait([task])
 
