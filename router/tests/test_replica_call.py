@@ -6,6 +6,7 @@ import time
 
 import grpc
 import pytest
+from grpc._cython.cygrpc import ExecuteBatchError
 
 from antiphon_router.shell.replica_call import ReplicaCall
 
@@ -272,6 +273,23 @@ async def test_a_cancel_is_told_as_such_where_the_operation_fails_by_it(how):
     fake = FakeCall(OSError("of the operation"))
     await cancelled(fake, how, woken=False)
     assert fake.ended == ["waited"]
+
+
+@pytest.mark.parametrize("how", sorted({*OPERATIONS} - {"undisturbed"}))
+async def test_an_operation_that_failed_by_a_cancel_goes_on_to_free_what_it_has(how):
+    fake = FakeCall(ExecuteBatchError("failed"))
+    await cancelled(fake, how, woken=False)
+    assert fake.ended == ["waited", "status"]
+
+
+async def test_an_operation_that_failed_has_but_ended():
+    fake = FakeCall()
+    task = asyncio.create_task(ReplicaCall(fake, UNARY, LIMIT_S).begin(b"", ()))
+    await asyncio.sleep(0)
+    fake.waited.set_exception(ExecuteBatchError("failed"))
+    fake.status.set_result(None)
+    await task
+    assert fake.ended == ["waited", "status"]
 
 
 @pytest.mark.parametrize("how", OPERATIONS)

@@ -14,6 +14,7 @@ from antiphon_kit.service import until_signalled
 from antiphon_kit.settings import Env, SettingError
 from antiphon_kit.telemetry import open_telemetry
 from antiphon_router.settings import RouterSettings
+from antiphon_router.shell import memory
 from antiphon_router.shell.discovery import KUBERNETES
 from antiphon_router.shell.routes import Routes
 from antiphon_router.shell.routes_file import RoutesFile
@@ -22,6 +23,7 @@ from antiphon_router.shell.service import NAME, serving
 
 def main(env: Env) -> int:
     """Be a router until SIGTERM or SIGINT; returns the exit code."""
+    memory.one_heap()
     try:
         settings = RouterSettings.from_env(env)
         logs.configure(settings.service.log_level, settings.service.log_format, sys.stderr)

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Final, TypeVar, cast
 
 import grpc
+from grpc._cython.cygrpc import ExecuteBatchError
 
 from antiphon_contract.errors import CODE_BY_NUMBER
 
@@ -127,9 +128,10 @@ class ReplicaCall:
                     yield self
                 except asyncio.CancelledError as error:
                     cancelled = error
-                except Exception:  # noqa: BLE001, S110
+                    _only_ended(future)
+                except Exception:  # noqa: BLE001
                     # It is that of `future`; the operation will find it there.
-                    pass
+                    _only_ended(future)
         except StopIteration as done:
             if cancelled is None:
                 return done.value
@@ -147,3 +149,16 @@ class ReplicaCall:
         """The task that waits is cancelled. False, nothing was: so it takes note and raises once the future is done."""
         self.close()
         return False
+
+
+def _only_ended(future: "asyncio.Future[Any]") -> None:
+    """Have the operation that waits for `future` go on where gRPC failed it, or it would not free what it allocated.
+
+    grpc/grpc issue 43360 (2026-11-26). Nobody misses that error: nothing was received, and the status of the call says
+    why. A task is not meant: its error is one of ours.
+    """
+    if isinstance(future, asyncio.Task) or not future.done() or future.cancelled():
+        return
+    if isinstance(future.exception(), ExecuteBatchError):
+        future.__init__(loop=future.get_loop())  # type: ignore[misc]
+        future.set_result(None)

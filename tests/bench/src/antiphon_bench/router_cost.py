@@ -1,8 +1,8 @@
 """Owns the cost of the router: its CPU per call and frame, over that of an echo server under the same load."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,24 +15,37 @@ from antiphon_bench.services import running_echo, running_router
 CONCURRENCY: Final = 8
 CALLS_PER_ROUND: Final = 400
 STREAMS_PER_ROUND: Final = 32
-ROUNDS_OF_EACH: Final = 3
-"""Short rounds and more of them: what the machine does meanwhile meets both sides alike."""
+SETS: Final = 5
+"""Of processes, started anew: where a process comes to lie in memory makes it up to 4 % dearer or cheaper for life."""
 _CALL_S: Final = 30.0
 
 Load = Callable[[grpc.aio.Channel, int], Awaitable[None]]
+Sides = list[tuple[Running, grpc.aio.Channel]]
+"""Router and yardstick."""
 
 
 async def measure(scratch: Path, rounds: int) -> dict[str, ratio.Ratio]:
     """CPU seconds per call and per frame of both. Raises BenchError when a process or a call fails."""
+    unary: list[ratio.Pair] = []
+    frames: list[ratio.Pair] = []
+    for _ in range(SETS):
+        async with _sides(scratch) as sides:
+            unary += await _compared(sides, load, CALLS_PER_ROUND, rounds)
+            frames += await _compared(sides, load_streams, STREAMS_PER_ROUND, rounds, echo.FRAMES)
+    return {
+        "router_unary_cpu_vs_echo": ratio.of_rounds(unary),
+        "router_frame_cpu_vs_echo": ratio.of_rounds(frames),
+    }
+
+
+@asynccontextmanager
+async def _sides(scratch: Path) -> AsyncIterator[Sides]:
+    """A router in front of two replicas, and the echo server, each with a channel to it."""
     async with AsyncExitStack() as stack:
         yardstick = await stack.enter_async_context(running_echo(scratch, "yardstick"))
         replicas = [(await stack.enter_async_context(running_echo(scratch, f"replica-{n}"))).address for n in range(2)]
         router = await stack.enter_async_context(running_router(scratch, {echo.PROVIDER: replicas}))
-        sides = [(one, await stack.enter_async_context(opened(one))) for one in (router, yardstick)]
-        return {
-            "router_unary_cpu_vs_echo": await _compared(sides, load, CALLS_PER_ROUND, rounds),
-            "router_frame_cpu_vs_echo": await _compared(sides, load_streams, STREAMS_PER_ROUND, rounds, echo.FRAMES),
-        }
+        yield [(one, await stack.enter_async_context(opened(one))) for one in (router, yardstick)]
 
 
 def opened(process: Running) -> grpc.aio.Channel:
@@ -42,21 +55,19 @@ def opened(process: Running) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(process.address, options=options)
 
 
-async def _compared(
-    sides: list[tuple[Running, grpc.aio.Channel]], work: Load, calls: int, rounds: int, units: int = 1
-) -> ratio.Ratio:
-    """Of so many calls per round, each of them `units` of work."""
+async def _compared(sides: Sides, work: Load, calls: int, rounds: int, units: int = 1) -> list[ratio.Pair]:
+    """Of so many calls per round, each of them `units` of work. The first round of each is to warm up."""
     for _, channel in sides:
-        await work(channel, calls // 3)
+        await work(channel, calls)
     pairs = []
-    for number in range(rounds * ROUNDS_OF_EACH):
+    for number in range(rounds):
         cost = {}
         for process, channel in reversed(sides) if number % 2 else sides:
             before = cpu_s(process.pid)
             await work(channel, calls)
             cost[process.pid] = (cpu_s(process.pid) - before) / (calls * units)
         pairs.append(ratio.Pair(*(cost[process.pid] for process, _ in sides)))
-    return ratio.of_rounds(pairs)
+    return pairs
 
 
 async def load(channel: grpc.aio.Channel, calls: int) -> None:
