@@ -12,6 +12,7 @@ from antiphon_router.core.crowd import (
     LONG_S,
     NO_SHORTER,
     NORM_AT_MOST,
+    PACE_RATE,
     PIPE_KEEPS,
     SETTLES_AT_MOST_S,
     SETTLES_S,
@@ -86,7 +87,7 @@ def waits(stretch: float, calls: int = 40, usual_s: float = 0.5, over_s: float =
     return seen._replace(**more)
 
 
-OPEN = Limit(2000, 2000, pipe=40.0)
+OPEN = Limit(2000, 2000, pipe=40.0, pace=40.0)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_what_is_enough_to_go_by(seen: Seen, enough: bool) -> None:
 def test_long_waits_cut_it_to_what_is_being_answered_and_what_is_answered_in_a_usual_wait() -> None:
     cut = adapted(OPEN, waits(SLOW + 0.1, running=150, answering=30), 9.0)
     # 120 wait, and 80 of them are answered in a second.
-    assert cut == Limit(2000, 70, pipe=40.0, cut=Cut(10.5, 150, 40.0, wall=187, stretch=SLOW + 0.1))
+    assert cut == OPEN._replace(now=70, cut=Cut(10.5, 150, 40.0, wall=187, stretch=SLOW + 0.1))
     assert adapted(OPEN, waits(SLOW), 9.0) == OPEN
     few = waits(9.0, calls=ENOUGH - 1)
     assert adapted(OPEN, few, 9.0) == OPEN
@@ -129,7 +130,7 @@ def test_it_never_falls_below_the_least_nor_rises_by_a_cut() -> None:
 
 
 def test_nothing_moves_but_the_wall_until_the_effect_of_a_cut_can_show() -> None:
-    cut = Limit(2000, 40, pipe=40.0, cut=Cut(9.0, 150, 40.0, wall=60))
+    cut = OPEN._replace(now=40, cut=Cut(9.0, 150, 40.0, wall=60))
     same = adapted(cut, waits(9.0), 9.4)
     assert same == cut._replace(cut=Cut(9.0, 150, 40.0, wall=50))
     assert adapted(same, waits(1.0, running=10), 9.6) == cut._replace(cut=None)
@@ -146,6 +147,27 @@ def test_a_cut_that_shortened_nothing_and_cost_answers_is_taken_back_and_the_wai
     assert as_many.cut is not None
     assert (as_many.now, as_many.norm, as_many.cut.running) == (38, 1.0, 100)
     assert adapted(cut, waits(9.0, calls=20), 9.6).norm == NORM_AT_MOST
+
+
+def test_what_came_in_bursts_is_no_measure_of_what_a_cut_has_cost() -> None:
+    # Of an upstream that gives 20 answers at once after 0.31 s each, seen for 0.4 s at a time: one burst or two.
+    limit, now = Limit(2000, 2000), 0.0
+    for running, calls, stretch in (
+        *((25, 20, 1.22), (25, 21, 1.23), (25, 39, 1.2)) * 4,
+        (77, 18, 1.92),
+        *((68, 22, 2.34), (56, 25, 2.94), (37, 32, 3.56), (27, 23, 3.19), (21, 25, 2.03), (24, 30, 1.06)),
+    ):
+        now += 0.4
+        limit = adapted(limit, waits(stretch, calls, 0.31, 0.4, running=running), now)
+        assert limit.norm == 1.0
+    assert LEAST < limit.now < 40
+
+
+def test_the_pace_is_that_of_the_last_spans_on_average() -> None:
+    first = adapted(Limit(2000, 2000), waits(1.0), 9.0)
+    assert first.pace == 40.0
+    assert adapted(first, waits(1.0, calls=80), 9.0).pace == 40.0 + PACE_RATE * 40.0
+    assert adapted(first, waits(SLOW + 0.1, over_s=0.1, calls=10), 9.0).pace == 40.0
 
 
 def test_a_cut_that_shortened_the_waits_was_not_in_vain_however_few_the_answers() -> None:

@@ -34,6 +34,7 @@ SMALL_CUT: Final = 0.7
 NO_SHORTER: Final = 0.9
 """Waits of this part of what they were are as long as they were."""
 PIPE_KEEPS: Final = 0.95
+PACE_RATE: Final = 0.25
 SETTLES_S: Final = 0.5
 SETTLES_AT_MOST_S: Final = 10.0
 KEPT_FOR_S: Final = 5.0
@@ -66,8 +67,8 @@ class Cut(NamedTuple):
     """When all that was inside at the last one has been answered."""
     running: int
     """Calls inside before the first one."""
-    pipe: float
-    """That of the limit before the first one."""
+    pace: float
+    """That of the limit before the first one, on average."""
     wall: int
     """While more run than may, the best priority comes in below this. It falls by one for every four answers."""
     stretch: float = 0.0
@@ -84,6 +85,8 @@ class Limit(NamedTuple):
     pipe: float = 0.0
     """How many calls wait at once at the pace of the best of the last spans, if each waits as long as is usual."""
     cut: Cut | None = None
+    pace: float = 0.0
+    """As `pipe`, on average of the last spans: answers come in bursts, and the best span may have had one too many."""
 
 
 def tells(limit: Limit, seen: Seen) -> bool:
@@ -106,8 +109,10 @@ def adapted(limit: Limit, seen: Seen, now: float) -> Limit:
         return _cut(limit, seen, now, min(limit.now, seen.running) * CUT_TO)
     if seen.calls >= ENOUGH:
         stretch = _stretch(seen)
-        pipe = max(seen.usual_s / seen.over_s, limit.pipe * PIPE_KEEPS) if _is_whole(seen) else limit.pipe
-        limit = limit._replace(norm=max(1.0, min(limit.norm, stretch)), pipe=pipe)
+        if _is_whole(seen):
+            limit = _paced(limit, seen.usual_s / seen.over_s)
+        pipe = limit.pipe
+        limit = limit._replace(norm=max(1.0, min(limit.norm, stretch)))
         if stretch > SLOW * limit.norm:
             if cut is not None and _was_in_vain(cut, limit, seen):
                 return limit._replace(
@@ -118,6 +123,11 @@ def adapted(limit: Limit, seen: Seen, now: float) -> Limit:
     if limit.now < limit.most and seen.running * 5 >= limit.now * 4:
         return limit._replace(now=min(limit.most, limit.now + max(1, limit.now // 20)))
     return limit
+
+
+def _paced(limit: Limit, now: float) -> Limit:
+    pace = limit.pace + PACE_RATE * (now - limit.pace) if limit.pace else now
+    return limit._replace(pipe=max(now, limit.pipe * PIPE_KEEPS), pace=pace)
 
 
 def _is_whole(seen: Seen) -> bool:
@@ -134,14 +144,14 @@ def _cut(limit: Limit, seen: Seen, now: float, to: float) -> Limit:
     settles_at = now + min(max(drained_s, SETTLES_S), SETTLES_AT_MOST_S)
     fallen = max(min(LEAST, limit.most), min(limit.now, int(to)))
     stretch = _stretch(seen) if seen.calls else 0.0
-    first = limit.cut or Cut(settles_at, seen.running, limit.pipe, seen.running * 5 // 4, stretch)
+    first = limit.cut or Cut(settles_at, seen.running, limit.pace, seen.running * 5 // 4, stretch)
     return limit._replace(now=fallen, cut=first._replace(settles_at=settles_at))
 
 
 def _was_in_vain(cut: Cut, limit: Limit, seen: Seen) -> bool:
     """Whether answers became fewer rather than waits shorter. Of a small cut nobody can tell."""
     kept = limit.now / max(1, cut.running)
-    slower = seen.usual_s / seen.over_s < cut.pipe * (1.0 + kept) / 2
+    slower = seen.usual_s / seen.over_s < cut.pace * (1.0 + kept) / 2
     return kept < SMALL_CUT and slower and _stretch(seen) >= NO_SHORTER * cut.stretch
 
 
