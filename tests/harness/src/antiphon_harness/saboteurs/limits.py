@@ -150,6 +150,8 @@ SABOTEURS: Final[tuple[Saboteur, ...]] = (
                 "return better + same < limit.now and kept + same < limit.most",
                 "return total < limit.now",
             ),
+            Edit(_ROUTER, "if priority > crowd.shed or total >= limit.most:", "if total >= limit.most:"),
+            Edit(_ROUTER, "if priority == BEST and limit.cut is not None", "if limit.cut is not None"),
         ),
     ),
 )
