@@ -292,6 +292,25 @@ async def test_an_operation_that_failed_has_but_ended():
     assert fake.ended == ["waited", "status"]
 
 
+async def test_work_that_fails_as_an_operation_does_has_failed():
+    async def work():
+        await asyncio.sleep(0)
+        raise ExecuteBatchError("a write")
+
+    with pytest.raises(ExecuteBatchError, match="a write"):
+        await ReplicaCall(FakeCall(), UNARY, LIMIT_S).undisturbed(work())
+
+
+async def test_an_operation_whose_future_is_cancelled_comes_to_its_end():
+    fake = FakeCall()
+    task = asyncio.create_task(ReplicaCall(fake, UNARY, LIMIT_S).begin(b"", ()))
+    await asyncio.sleep(0)
+    fake.waited.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert fake.ended == ["waited"]
+
+
 @pytest.mark.parametrize("how", OPERATIONS)
 async def test_what_an_operation_of_grpc_raises_is_raised(how):
     fake = FakeCall()

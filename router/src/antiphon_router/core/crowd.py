@@ -110,28 +110,31 @@ def adapted(limit: Limit, seen: Seen, now: float) -> Limit:
     if seen.calls >= ENOUGH:
         stretch = _stretch(seen)
         if _is_whole(seen):
-            limit = _paced(limit, seen.usual_s / seen.over_s)
-        pipe = limit.pipe
+            limit = _paced(limit, _pace(seen))
         limit = limit._replace(norm=max(1.0, min(limit.norm, stretch)))
         if stretch > SLOW * limit.norm:
             if cut is not None and _was_in_vain(cut, limit, seen):
                 return limit._replace(
                     now=min(limit.most, max(limit.now, cut.running)), norm=min(stretch, NORM_AT_MOST), cut=None
                 )
-            return _cut(limit, seen, now, seen.answering + limit.norm * pipe)
+            return _cut(limit, seen, now, seen.answering + limit.norm * limit.pipe)
     limit = limit._replace(cut=None)
     if limit.now < limit.most and seen.running * 5 >= limit.now * 4:
         return limit._replace(now=min(limit.most, limit.now + max(1, limit.now // 20)))
     return limit
 
 
-def _paced(limit: Limit, now: float) -> Limit:
-    pace = limit.pace + PACE_RATE * (now - limit.pace) if limit.pace else now
-    return limit._replace(pipe=max(now, limit.pipe * PIPE_KEEPS), pace=pace)
+def _paced(limit: Limit, latest: float) -> Limit:
+    pace = limit.pace + PACE_RATE * (latest - limit.pace) if limit.pace else latest
+    return limit._replace(pipe=max(latest, limit.pipe * PIPE_KEEPS), pace=pace)
 
 
 def _is_whole(seen: Seen) -> bool:
     return seen.over_s >= LONG_S or seen.over_s * seen.calls >= seen.usual_s
+
+
+def _pace(seen: Seen) -> float:
+    return seen.usual_s / seen.over_s
 
 
 def _stretch(seen: Seen) -> float:
@@ -151,7 +154,7 @@ def _cut(limit: Limit, seen: Seen, now: float, to: float) -> Limit:
 def _was_in_vain(cut: Cut, limit: Limit, seen: Seen) -> bool:
     """Whether answers became fewer rather than waits shorter. Of a small cut nobody can tell."""
     kept = limit.now / max(1, cut.running)
-    slower = seen.usual_s / seen.over_s < cut.pace * (1.0 + kept) / 2
+    slower = _pace(seen) < cut.pace * (1.0 + kept) / 2
     return kept < SMALL_CUT and slower and _stretch(seen) >= NO_SHORTER * cut.stretch
 
 

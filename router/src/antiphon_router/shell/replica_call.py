@@ -157,8 +157,6 @@ def _only_ended(future: "asyncio.Future[Any]") -> None:
     grpc/grpc issue 43360 (2026-11-26). Nobody misses that error: nothing was received, and the status of the call says
     why. A task is not meant: its error is one of ours.
     """
-    if isinstance(future, asyncio.Task) or not future.done() or future.cancelled():
-        return
-    if isinstance(future.exception(), ExecuteBatchError):
+    if not isinstance(future, asyncio.Task) and isinstance(future.exception(), ExecuteBatchError):
         future.__init__(loop=future.get_loop())  # type: ignore[misc]
         future.set_result(None)
