@@ -138,7 +138,9 @@ SABOTEURS: Final[tuple[Saboteur, ...]] = (
         name="queue_is_no_news",
         what="calls wait in line upstream and the router lets in as many as ever",
         goal="G14",
-        edits=(Edit(_ROUTER, "return _cut(limit, seen, now, seen.answering + limit.norm * pipe)", "return limit"),),
+        edits=(
+            Edit(_ROUTER, "return _cut(limit, seen, now, seen.answering + limit.norm * limit.pipe)", "return limit"),
+        ),
     ),
     Saboteur(
         name="first_come_first_served",
