@@ -73,11 +73,12 @@ def test_half_of_the_room_is_the_callers():
     assert places(candidate, fleet(quotas={candidate.pool: Quota(0.5, NOW, NOW + 60.0)}))
     assert not places(candidate, fleet(quotas={candidate.pool: Quota(0.49, NOW, NOW + 60.0)}))
     bounded = way(requests_per_minute=10)
-    drawn = meter.NEW
+    drawn = meter.Meter()
     for _ in range(5):
-        drawn = meter.drawn(drawn, bounded.backend.bounds, 0.0, NOW)
+        meter.draw(drawn, bounded.backend.bounds, 0.0, NOW)
     assert places(bounded, fleet(meters={"a": drawn}))
-    assert not places(bounded, fleet(meters={"a": meter.drawn(drawn, bounded.backend.bounds, 0.0, NOW)}))
+    meter.draw(drawn, bounded.backend.bounds, 0.0, NOW)
+    assert not places(bounded, fleet(meters={"a": drawn}))
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_a_copy_runs_and_draws_and_tells_nothing(roster):
     copy = roster.aside(candidate, 4000)
     assert copy is not None
     assert roster.fleet.loads[ONE.key].in_flight == 1
-    drawn = roster.fleet.meters["a"]
+    drawn_s = roster.fleet.meters["a"].tokens_due_s
     end = response_pb2.ResponseEnd()
     end.usage.input_tokens, end.usage.output_tokens = 10, 10
     copy.end = end.SerializeToString()
@@ -103,7 +104,7 @@ def test_a_copy_runs_and_draws_and_tells_nothing(roster):
     before = (dict(roster.fleet.healths), 0.01)
     copy.close()
     assert roster.fleet.loads[ONE.key].in_flight == 0
-    assert roster.fleet.meters["a"].tokens_due_s < drawn.tokens_due_s, "what it took is put right"
+    assert roster.fleet.meters["a"].tokens_due_s < drawn_s, "what it took is put right"
     assert (dict(roster.fleet.healths), roster.fleet.loads[ONE.key].first_content_s) == before
     assert not roster.fleet.paces
 

@@ -2,12 +2,14 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
 
 from antiphon_router.core import balance
-from antiphon_router.core.balance import observed, observed_cancel, observed_failure, pick
+from antiphon_router.core.balance import observe, observe_cancel, observe_failure, pick
 from antiphon_router.core.values import Load
 
 
@@ -63,22 +65,29 @@ def test_rounding_never_draws_beyond_the_last():
     assert pick([One(Load(), 0.1), One(Load(), 0.2)], 0.0, Highest()) == 1
 
 
+def after(observation: Callable[[Load, float, float], None], load: Load, elapsed_s: float, now: float) -> Load:
+    """A copy of `load` that has seen it."""
+    copy = replace(load)
+    observation(copy, elapsed_s, now)
+    return copy
+
+
 def test_the_average_moves_towards_what_is_seen_the_faster_the_longer_ago():
-    first = observed(Load(2), 1.0, 10.0)
-    assert first == Load(2, 1.0, 10.0)
-    soon, later = observed(first, 3.0, 10.1), observed(first, 3.0, 30.0)
-    assert soon.first_content_s == pytest.approx(1.1)
-    assert later.first_content_s == pytest.approx(2.73, abs=0.01)
-    assert observed(first, 3.0, 10.0 + 31).first_content_s == 3.0, "forgotten"
+    load = Load(2)
+    observe(load, 1.0, 10.0)
+    assert load == Load(2, 1.0, 10.0)
+    assert after(observe, load, 3.0, 10.1) == Load(2, pytest.approx(1.1), 10.1)
+    assert after(observe, load, 3.0, 30.0) == Load(2, pytest.approx(2.73, abs=0.01), 30.0)
+    assert after(observe, load, 3.0, 10.0 + 31) == Load(2, 3.0, 41.0), "forgotten"
 
 
 def test_a_fast_failure_is_a_penalty_and_a_slow_one_counts_as_long_as_it_took():
-    assert observed_failure(Load(), 0.001, 1.0).first_content_s == balance.FAILURE_S
-    assert observed_failure(Load(), 30.0, 1.0).first_content_s == 30.0
+    assert after(observe_failure, Load(), 0.001, 1.0) == Load(0, balance.FAILURE_S, 1.0)
+    assert after(observe_failure, Load(), 30.0, 1.0) == Load(0, 30.0, 1.0)
 
 
 def test_a_cancelled_call_can_only_make_the_average_worse():
     known = Load(0, 1.0, 0.0)
-    assert observed_cancel(known, 0.5, 1.0) is known
-    assert observed_cancel(known, 4.0, 1.0).first_content_s > 1.0
-    assert observed_cancel(Load(), 4.0, 1.0) == Load()
+    assert after(observe_cancel, known, 0.5, 1.0) == known
+    assert after(observe_cancel, known, 4.0, 1.0).first_content_s > 1.0
+    assert after(observe_cancel, Load(), 4.0, 1.0) == Load()

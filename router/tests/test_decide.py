@@ -11,7 +11,7 @@ from antiphon_router.core.failover import NEW_TURN, Attempt, Turn, failed
 from antiphon_router.core.faults import Failure, Reason
 from antiphon_router.core.fleet import Fleet, stored
 from antiphon_router.core.health import UNOBSERVED, Health
-from antiphon_router.core.meter import NEW, Bounds, drawn
+from antiphon_router.core.meter import Bounds, Meter, draw
 from antiphon_router.core.resolve import Refusal, Resolution
 from antiphon_router.core.values import Backend, Candidate, Cause, Load, Replica, Scope, State, TargetKey
 
@@ -317,12 +317,13 @@ def test_bounds_decide_nothing_until_they_are_near(world):
     world.loads = {B1.key: Load(1)}
     calm = decide.calm(Resolution("b", ((on_b, on_b),)), world.fleet)
     assert calm.bounded == (backend,)
-    half = NEW
+    half = Meter()
     for _ in range(5):
-        half = drawn(half, bounds, 0.0, NOW)
+        draw(half, bounds, 0.0, NOW)
     fleet = replace(world.fleet, meters={"b": half})
     assert decide.among(calm, fleet, NOW, world.dice) is not None
-    more = replace(fleet, meters={"b": drawn(half, bounds, 0.0, NOW)})
+    more = replace(fleet, meters={"b": replace(half)})
+    draw(more.meters["b"], bounds, 0.0, NOW)
     assert decide.among(calm, more, NOW, world.dice) is None
     world.loads[B1.key] = Load(2)
     assert decide.among(calm, fleet, NOW, world.dice) is None

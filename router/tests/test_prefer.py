@@ -179,9 +179,9 @@ def test_what_a_provider_says_is_left_is_the_share(world):
 
 def test_of_what_the_provider_says_and_our_own_bounds_the_tighter_counts_once(world):
     bounded = way("b", requests_per_minute=10)
-    spent = meter.NEW
+    spent = meter.Meter()
     for _ in range(7):
-        spent = meter.drawn(spent, bounded.backend.bounds, 0.0, NOW)
+        meter.draw(spent, bounded.backend.bounds, 0.0, NOW)
     fleet = replace(world.fleet, meters={"b": spent})
     assert headroom(bounded, fleet, NOW) == pytest.approx(0.6)
     for left, wanted in ((0.2, 0.2), (0.8, 0.6)):

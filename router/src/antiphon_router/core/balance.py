@@ -33,26 +33,27 @@ class Weighted(Protocol):
         ...
 
 
-def observed(load: Load, elapsed_s: float, now: float) -> Load:
-    """A call of this replica got its first content after `elapsed_s`."""
+def observe(load: Load, elapsed_s: float, now: float) -> None:
+    """A call of the replica with `load` got its first content after `elapsed_s`."""
     known = load.first_content_s
     if known is None or now - load.updated > FORGOTTEN_AFTER_S:
-        return Load(load.in_flight, elapsed_s, now)
-    # The longer ago the last one, the more a new one counts; and never less than a little.
-    fresh = max(0.05, 1.0 - math.exp((load.updated - now) / AVERAGE_OVER_S))
-    return Load(load.in_flight, known + fresh * (elapsed_s - known), now)
+        load.first_content_s = elapsed_s
+    else:
+        # The longer ago the last one, the more a new one counts; and never less than a little.
+        fresh = max(0.05, 1.0 - math.exp((load.updated - now) / AVERAGE_OVER_S))
+        load.first_content_s = known + fresh * (elapsed_s - known)
+    load.updated = now
 
 
-def observed_failure(load: Load, elapsed_s: float, now: float) -> Load:
+def observe_failure(load: Load, elapsed_s: float, now: float) -> None:
     """A call failed: a penalty, because a fast failure is not a fast answer."""
-    return observed(load, max(FAILURE_S, elapsed_s), now)
+    observe(load, max(FAILURE_S, elapsed_s), now)
 
 
-def observed_cancel(load: Load, elapsed_s: float, now: float) -> Load:
+def observe_cancel(load: Load, elapsed_s: float, now: float) -> None:
     """The caller left before first content: it would have taken at least that long, which can only be bad news."""
-    if load.first_content_s is None or elapsed_s <= load.first_content_s:
-        return load
-    return observed(load, elapsed_s, now)
+    if load.first_content_s is not None and elapsed_s > load.first_content_s:
+        observe(load, elapsed_s, now)
 
 
 def pick(choices: Sequence[Weighted], now: float, dice: Dice) -> int:

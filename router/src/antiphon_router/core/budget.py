@@ -47,20 +47,14 @@ def _aged(budget: Budget, now: float) -> tuple[float, float]:
     return floor, budget.earned * math.exp(-elapsed_s / CREDIT_LIFE_S)
 
 
-class Hedges(NamedTuple):
-    """What a route may spend on hedges, in percent of a call, so that whole percents add up exactly."""
-
-    percent: float = 0.0
-
-
-def hedge_earned(hedges: Hedges, max_percent: float) -> Hedges:
-    """A call of the route came in."""
-    return Hedges(min(hedges.percent + max_percent, 100.0 * HEDGE_TOKENS))
+def hedge_earned(credit: float, max_percent: float) -> float:
+    """The credit of a route once a call of it came in; in percent of a call, so that whole percents add up exactly."""
+    return min(credit + max_percent, 100.0 * HEDGE_TOKENS)
 
 
-def hedge_spent(hedges: Hedges) -> Hedges | None:
-    """A hedge is wanted; None: there is no credit for it."""
-    return Hedges(hedges.percent - 100.0) if hedges.percent >= 100.0 else None
+def hedge_spent(credit: float) -> float | None:
+    """The credit once a hedge is made; None: there is too little for one."""
+    return credit - 100.0 if credit >= 100.0 else None
 
 
 class Throttle(NamedTuple):

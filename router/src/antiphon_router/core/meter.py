@@ -3,6 +3,7 @@
 What a call costs is known at its end only, so a typical answer is drawn first and put right by what was used.
 """
 
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from antiphon_router.core import rates
@@ -24,8 +25,9 @@ class Bounds(NamedTuple):
     tokens: int = 0
 
 
-class Meter(NamedTuple):
-    """When both buckets are full again, and how many tokens an answer has lately."""
+@dataclass(slots=True)
+class Meter:
+    """When both buckets are full again, and how many tokens an answer has lately. Changed in place by every call."""
 
     requests_due_s: float = rates.FULL
     tokens_due_s: float = rates.FULL
@@ -33,6 +35,7 @@ class Meter(NamedTuple):
 
 
 NEW: Final = Meter()
+"""To be read where nothing is drawn."""
 
 
 class Wait(NamedTuple):
@@ -64,27 +67,20 @@ def wait(meter: Meter, bounds: Bounds, tokens: float, now: float) -> Wait | None
     return None
 
 
-def drawn(meter: Meter, bounds: Bounds, tokens: float, now: float) -> Meter:
+def draw(meter: Meter, bounds: Bounds, tokens: float, now: float) -> None:
     """A request came in that takes about `tokens`."""
-    requests_due_s, tokens_due_s, output = meter
     requests, per_minute = bounds
     if requests:
-        requests_due_s = rates.drawn(requests_due_s, 1.0, requests, now)
+        meter.requests_due_s = rates.drawn(meter.requests_due_s, 1.0, requests, now)
     if per_minute:
-        tokens_due_s = rates.drawn(tokens_due_s, tokens, per_minute, now)
-    return Meter(requests_due_s, tokens_due_s, output)
+        meter.tokens_due_s = rates.drawn(meter.tokens_due_s, tokens, per_minute, now)
 
 
-def corrected(meter: Meter, bounds: Bounds, tokens: float, used: Used, now: float) -> Meter:
+def correct(meter: Meter, bounds: Bounds, tokens: float, used: Used, now: float) -> None:
     """A request for which `tokens` were drawn has `used` so many."""
-    if not bounds.tokens:
-        return meter
-    requests_due_s, tokens_due_s, output = meter
-    return Meter(
-        requests_due_s,
-        rates.drawn(tokens_due_s, sum(used) - tokens, bounds.tokens, now),
-        output + _NEWS * (used[1] - output),
-    )
+    if bounds.tokens:
+        meter.tokens_due_s = rates.drawn(meter.tokens_due_s, sum(used) - tokens, bounds.tokens, now)
+        meter.output += _NEWS * (used[1] - meter.output)
 
 
 def headroom(meter: Meter, bounds: Bounds, now: float) -> float:

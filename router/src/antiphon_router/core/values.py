@@ -206,10 +206,9 @@ class Dice(Protocol):
 
 @dataclass(slots=True)
 class Load:
-    """What a replica has to do and how fast it begins to answer."""
+    """What a replica has to do and how fast it begins to answer. Changed in place by every attempt."""
 
     in_flight: int = 0
-    """Counted in place, at the beginning and end of every attempt."""
     first_content_s: float | None = None
     """Moving average of the time to first content; None: no call yet."""
     updated: float = 0.0

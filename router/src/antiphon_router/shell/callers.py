@@ -46,7 +46,7 @@ class Caller:
         self._bounds = Bounds(limit.requests_per_minute, limit.tokens_per_minute)
         self.counts_tokens = limit.tokens_per_minute > 0
         """Whether it matters what its answers used."""
-        self._meter = meter.NEW
+        self._meter = meter.Meter()
 
     def priority(self, asked: int) -> int:
         """The priority its call gets."""
@@ -61,7 +61,7 @@ class Caller:
         waits = meter.wait(self._meter, self._bounds, tokens, now)
         if waits is not None:
             raise self._limited(waits.bound, f"try again in {waits.seconds:.1f} s", waits.seconds)
-        self._meter = meter.drawn(self._meter, self._bounds, tokens, now)
+        meter.draw(self._meter, self._bounds, tokens, now)
         self.running += 1
         return tokens
 
@@ -69,7 +69,7 @@ class Caller:
         """Its call ended. `used`: input and output tokens; None: not known, so the estimate stands."""
         self.running -= 1
         if used is not None:
-            self._meter = meter.corrected(self._meter, self._bounds, tokens, used, self._clock())
+            meter.correct(self._meter, self._bounds, tokens, used, self._clock())
 
     @property
     def is_idle(self) -> bool:

@@ -85,7 +85,8 @@ class Gate(Admission):
 
     def leave(self, size: int, priority: int = DEFAULT) -> None:
         """A call that was taken in has ended."""
-        super().leave(size)
+        self.calls -= 1
+        self.bytes -= size
         self._running[priority] -= 1
 
     def _squeeze(self, priority: int) -> None:

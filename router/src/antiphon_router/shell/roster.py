@@ -18,7 +18,7 @@ from typing import Final
 
 from antiphon.llm.v1 import error_pb2
 from antiphon_router.core import balance, budget, decide, outcomes
-from antiphon_router.core.budget import Budget, Hedges, Throttle
+from antiphon_router.core.budget import Budget, Throttle
 from antiphon_router.core.failover import NEW_TURN, Attempt, Turn
 from antiphon_router.core.faults import Failure, Reason, classified, is_upstream
 from antiphon_router.core.fleet import Changes, Fleet
@@ -72,7 +72,8 @@ class Roster:
         self._rekeyed: dict[str, float] = {}
         self.waits: Waits | None = None
         """Where waits for first content are counted, if anybody wants to know."""
-        self._hedges: dict[str, Hedges] = {}
+        self._hedges: dict[str, float] = {}
+        """Credit of routes for second attempts beside slow ones, by name."""
         self._reviewed = clock()
         self._review_at = self._reviewed + POLICY.review_s
         self.last_errors = LastErrors()
@@ -225,8 +226,8 @@ class Roster:
         hedge = resolution.policy.hedge
         if hedge is None:
             return None
-        known = self._hedges.get(resolution.name, Hedges())
-        self._hedges[resolution.name] = budget.hedge_earned(known, hedge.max_percent)
+        name = resolution.name
+        self._hedges[name] = budget.hedge_earned(self._hedges.get(name, 0.0), hedge.max_percent)
         if hedge.delay_s is not None:
             return hedge.delay_s
         pace = self._paces.get(attempt.candidate.pool)
@@ -237,7 +238,7 @@ class Roster:
     ) -> Running | None:
         """A second attempt beside `beside`; None: nobody is well enough for it, or the route has spent its credit."""
         now = self.clock()
-        left = budget.hedge_spent(self._hedges.get(resolution.name, Hedges()))
+        left = budget.hedge_spent(self._hedges.get(resolution.name, 0.0))
         if left is None:
             return None
         attempt = decide.choose_other(
@@ -269,7 +270,7 @@ class Roster:
             pace = self._paces[pool] = Pace()
             trim(self._paces, self._paces)
         normal_s = pace.observed(elapsed_s, size, now)
-        self._loads[key] = balance.observed(self._loads[key], normal_s, now)
+        balance.observe(self._loads[key], normal_s, now)
         if self.waits is not None and pace.usual_s is not None:
             self.waits.add(normal_s, pace.usual_s)
         late = pace.late_s is not None and normal_s > pace.late_s
@@ -288,9 +289,9 @@ class Roster:
         key = attempt.replica.key
         rule = classified(failure)
         if is_upstream(rule):
-            self._loads[key] = balance.observed_failure(self._loads[key], failure.elapsed_s, now)
+            balance.observe_failure(self._loads[key], failure.elapsed_s, now)
         elif failure.reason is Reason.DEADLINE_EXCEEDED:
-            self._loads[key] = balance.observed_cancel(self._loads[key], failure.elapsed_s, now)
+            balance.observe_cancel(self._loads[key], failure.elapsed_s, now)
         blamed = outcomes.blamed(attempt, rule)
         if blamed is not None:
             self.last_errors.note(blamed, error, now)
@@ -303,7 +304,7 @@ class Roster:
         """The caller left before first content."""
         now = self.clock()
         key = attempt.replica.key
-        self._loads[key] = balance.observed_cancel(self._loads[key], elapsed_s, now)
+        balance.observe_cancel(self._loads[key], elapsed_s, now)
         self._apply(outcomes.abandoned(attempt, self.fleet, now))
 
     def ended(self, running: Running) -> None:

@@ -58,7 +58,7 @@ SABOTEURS: Final[tuple[Saboteur, ...]] = (
         what="a failure counts as a quick answer in the balance",
         goal="G08",
         shipped="Linkerd documents the trap",
-        edits=(Edit(_ROUTER, "observed(load, max(FAILURE_S, elapsed_s), now)", "observed(load, elapsed_s, now)"),),
+        edits=(Edit(_ROUTER, "observe(load, max(FAILURE_S, elapsed_s), now)", "observe(load, elapsed_s, now)"),),
     ),
     Saboteur(
         name="caller_faults_trip_breaker",

@@ -55,7 +55,7 @@ SABOTEURS: Final[tuple[Saboteur, ...]] = (
                 'Rule("replica_lost", _R.UPSTREAM_UNREACHABLE, Same.REPLICA, Other.ALWAYS, None',
             ),
             # Without this the balance alone would keep calls away.
-            Edit(_ROUTER, "observed(load, max(FAILURE_S, elapsed_s), now)", "observed(load, elapsed_s, now)"),
+            Edit(_ROUTER, "observe(load, max(FAILURE_S, elapsed_s), now)", "observe(load, elapsed_s, now)"),
         ),
     ),
     Saboteur(
