@@ -111,8 +111,7 @@ def is_ample(backend: Backend, fleet: Fleet, now: float) -> bool:
     """Whether there is so much room at `backend` that its bounds decide nothing."""
     if backend.max_in_flight and in_flight(backend, fleet) >= backend.max_in_flight:
         return False
-    drawn = fleet.meters.get(backend.id)
-    return drawn is None or backend.bounds is None or meter.headroom(drawn, backend.bounds, now) == 1.0
+    return _own_headroom(backend, fleet, now) == 1.0
 
 
 def _spent(backend: Backend, bounds: Bounds, look: Look) -> Block | None:

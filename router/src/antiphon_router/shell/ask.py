@@ -31,7 +31,7 @@ def wishes_of(incoming: Incoming, size: int) -> Wishes:
 
     Raises CallFailure (INVALID_REQUEST) for a word that means nothing.
     """
-    return Wishes(Ask("", False, "", size)) if _KEYS.isdisjoint(incoming) else _wishes(incoming, size)
+    return Wishes(Ask(size=size)) if _KEYS.isdisjoint(incoming) else _wishes(incoming, size)
 
 
 def _wishes(incoming: Incoming, size: int) -> Wishes:

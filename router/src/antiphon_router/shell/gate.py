@@ -85,8 +85,7 @@ class Gate(Admission):
 
     def leave(self, size: int, priority: int = DEFAULT) -> None:
         """A call that was taken in has ended."""
-        self.calls -= 1
-        self.bytes -= size
+        super().leave(size)
         self._running[priority] -= 1
 
     def _squeeze(self, priority: int) -> None:

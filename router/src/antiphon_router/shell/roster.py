@@ -303,8 +303,7 @@ class Roster:
     def abandoned(self, attempt: Attempt, elapsed_s: float) -> None:
         """The caller left before first content."""
         now = self.clock()
-        key = attempt.replica.key
-        balance.observe_cancel(self._loads[key], elapsed_s, now)
+        balance.observe_cancel(self._loads[attempt.replica.key], elapsed_s, now)
         self._apply(outcomes.abandoned(attempt, self.fleet, now))
 
     def ended(self, running: Running) -> None:
